@@ -1,0 +1,2 @@
+//! encd
+fn main() {}
