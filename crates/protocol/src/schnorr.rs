@@ -1,0 +1,62 @@
+//! BIP-340 over 32-byte messages as they stand, auxiliary randomness 32 zero bytes: signatures are reproducible.
+
+use crate::ids::{PublicKey, Signature};
+use k256::schnorr::{SigningKey, VerifyingKey};
+
+/// The signature does not verify, or the key is no point of the curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchnorrError;
+
+/// A private key with its public half. Wiped from memory when dropped.
+pub struct KeyPair {
+    key: SigningKey,
+}
+
+impl KeyPair {
+    /// Takes a secret scalar: 1 to n − 1, big-endian.
+    pub fn from_secret(secret: &[u8; 32]) -> Result<KeyPair, SchnorrError> {
+        SigningKey::from_slice(secret).map(|key| KeyPair { key }).map_err(|_| SchnorrError)
+    }
+
+    /// The x-only public key.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.key.verifying_key().to_bytes().into())
+    }
+
+    /// Signs a 32-byte message with zero auxiliary randomness.
+    pub fn sign(&self, message: &[u8; 32]) -> Signature {
+        let signature = self.key.sign_raw(message, &[0; 32]).expect("zero auxiliary randomness gives a valid nonce but for odds of 2^-256");
+        Signature(signature.to_bytes())
+    }
+
+    /// The secret scalar, for the envelope's key agreement and the log key's derivation.
+    pub(crate) fn secret(&self) -> zeroize::Zeroizing<[u8; 32]> {
+        zeroize::Zeroizing::new(self.key.to_bytes().into())
+    }
+}
+
+/// Whether 32 bytes are the x coordinate of a point.
+pub fn is_point(key: &PublicKey) -> bool {
+    VerifyingKey::from_bytes(key.as_bytes().into()).is_ok()
+}
+
+/// Checks a signature by `key` over `message`.
+#[cfg(feature = "native")]
+pub fn verify(key: &PublicKey, message: &[u8; 32], signature: &Signature) -> Result<(), SchnorrError> {
+    let key = secp256k1::XOnlyPublicKey::from_byte_array(key.0).map_err(|_| SchnorrError)?;
+    let signature = secp256k1::schnorr::Signature::from_byte_array(signature.0);
+    secp256k1::schnorr::verify(&signature, message, &key).map_err(|_| SchnorrError)
+}
+
+/// Checks a signature by `key` over `message`.
+#[cfg(not(feature = "native"))]
+pub fn verify(key: &PublicKey, message: &[u8; 32], signature: &Signature) -> Result<(), SchnorrError> {
+    verify_portable(key, message, signature)
+}
+
+/// The same check in portable Rust; the one that wasm hosts run.
+pub fn verify_portable(key: &PublicKey, message: &[u8; 32], signature: &Signature) -> Result<(), SchnorrError> {
+    let key = VerifyingKey::from_bytes(key.as_bytes().into()).map_err(|_| SchnorrError)?;
+    let signature = k256::schnorr::Signature::try_from(&signature.0[..]).map_err(|_| SchnorrError)?;
+    key.verify_raw(message, &signature).map_err(|_| SchnorrError)
+}
