@@ -113,7 +113,8 @@ impl Commit {
         if fields.commit_hash() != self.hash {
             return Err(Code::InvalidHash.into());
         }
-        schnorr::verify(&self.from, self.hash.as_bytes(), &self.sig).map_err(|_| Rejection::new(Code::InvalidSignature))?;
+        schnorr::verify(&self.from, self.hash.as_bytes(), &self.sig)
+            .map_err(|_| Rejection::new(Code::InvalidSignature))?;
         Ok(VerifiedCommit { commit: self, content_hash })
     }
 
@@ -225,7 +226,8 @@ pub fn enclave_id(from: &PublicKey, content_hash: &ContentHash, tags: &[Vec<Stri
 
 /// 1 to 64 of `[A-Za-z0-9_.-]`.
 pub fn is_event_type(text: &str) -> bool {
-    (1..=MAX_TYPE_LEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+    (1..=MAX_TYPE_LEN).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
 /// Reads tags within their limits.

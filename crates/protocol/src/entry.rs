@@ -44,7 +44,12 @@ impl Entry {
         let (state_commit, rest) = rest.split_first_chunk::<32>()?;
         let (first_seq, rest) = rest.split_first_chunk::<8>()?;
         let count = u64::from_be_bytes(*rest.first_chunk::<8>()?);
-        let entry = Entry { events_root: *events_root, state_commit: *state_commit, first_seq: u64::from_be_bytes(*first_seq), count };
+        let entry = Entry {
+            events_root: *events_root,
+            state_commit: *state_commit,
+            first_seq: u64::from_be_bytes(*first_seq),
+            count,
+        };
         (1..=4096).contains(&count).then_some(entry)
     }
 

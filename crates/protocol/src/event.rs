@@ -242,7 +242,8 @@ impl Receipt {
     /// Checks `seq_sig` and `id`, nothing else.
     pub fn verify_signature(&self) -> Result<EventHash, EventError> {
         let event_hash = self.event_hash();
-        schnorr::verify(&self.position.sequencer, event_hash.as_bytes(), &self.seq_sig).map_err(|_| EventError::SequencerSignature)?;
+        schnorr::verify(&self.position.sequencer, event_hash.as_bytes(), &self.seq_sig)
+            .map_err(|_| EventError::SequencerSignature)?;
         if event_id(&self.seq_sig) != self.id {
             return Err(EventError::Id);
         }

@@ -20,6 +20,8 @@ pub mod head;
 pub mod ids;
 pub mod json;
 pub mod manifest;
+mod manifest_parse;
+mod manifest_rules;
 pub mod push;
 pub mod schnorr;
 pub mod session;

@@ -1,6 +1,10 @@
 //! The Manifest's content: the grammar of roles, read once into resolved columns (`docs/protocol.md`, Manifest).
 
 use crate::ids::PublicKey;
+pub use crate::manifest_parse::{
+    MAX_INIT, MAX_MANIFEST_LEN, MAX_RULES, MAX_STATES, MAX_TRAITS, OUTSIDER, OWNER_STATE, OWNER_TRAIT, PROTOCOL_TYPES,
+};
+use crate::manifest_parse::{state_number, trait_index};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -310,4 +314,29 @@ pub struct Manifest {
     pub desc: Option<String>,
     /// The rules.
     pub rbac: Rbac,
+}
+
+impl Manifest {
+    /// The name of a State; `OUTSIDER` is 0. None if it is not declared.
+    pub fn state_name(&self, state: StateNumber) -> Option<&str> {
+        match usize::from(state.0).checked_sub(1) {
+            None => Some(OUTSIDER),
+            Some(place) => self.rbac.states.get(place).map(String::as_str),
+        }
+    }
+
+    /// The State of that name.
+    pub fn state_named(&self, name: &str) -> Option<StateNumber> {
+        state_number(&self.rbac.states, name)
+    }
+
+    /// The trait of that name, written without its rank.
+    pub fn trait_named(&self, name: &str) -> Option<TraitIndex> {
+        trait_index(&self.rbac.traits, name)
+    }
+
+    /// A trait's declaration. None if the index is none of this manifest.
+    pub fn declared_trait(&self, index: TraitIndex) -> Option<&Trait> {
+        self.rbac.traits.get(usize::from(index.0))
+    }
 }

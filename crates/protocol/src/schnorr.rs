@@ -25,7 +25,10 @@ impl KeyPair {
 
     /// Signs a 32-byte message with zero auxiliary randomness.
     pub fn sign(&self, message: &[u8; 32]) -> Signature {
-        let signature = self.key.sign_raw(message, &[0; 32]).expect("zero auxiliary randomness gives a valid nonce but for odds of 2^-256");
+        let signature = self
+            .key
+            .sign_raw(message, &[0; 32])
+            .expect("zero auxiliary randomness gives a valid nonce but for odds of 2^-256");
         Signature(signature.to_bytes())
     }
 
