@@ -47,21 +47,11 @@ pub fn path(ids: &[Hash], index: usize) -> Vec<Hash> {
 ///
 /// # Errors
 /// Any [`ProofError`] but those about keys; sizes outside 1..=4096 are [`ProofError::OutOfRange`].
-pub fn verify(
-    id: &Hash,
-    index: u64,
-    size: u64,
-    siblings: &[Hash],
-    root: &Hash,
-) -> Result<(), ProofError> {
+pub fn verify(id: &Hash, index: u64, size: u64, siblings: &[Hash], root: &Hash) -> Result<(), ProofError> {
     if size > MAX_SIZE {
         return Err(ProofError::OutOfRange);
     }
-    if climb(node_hash, id, (index, size), siblings)? == *root {
-        Ok(())
-    } else {
-        Err(ProofError::WrongRoot)
-    }
+    if climb(node_hash, id, (index, size), siblings)? == *root { Ok(()) } else { Err(ProofError::WrongRoot) }
 }
 
 fn parents(level: &[Hash]) -> Vec<Hash> {

@@ -32,11 +32,7 @@ pub(crate) fn climb(
         at >>= 1;
         last >>= 1;
     }
-    if last == 0 {
-        Ok(hash)
-    } else {
-        Err(ProofError::WrongLength)
-    }
+    if last == 0 { Ok(hash) } else { Err(ProofError::WrongLength) }
 }
 
 /// Rises to the level where `at` is a right child: below it, a last node without sibling was only promoted.

@@ -62,10 +62,7 @@ impl<E: fmt::Debug + fmt::Display> core::error::Error for Error<E> {}
 
 /// The hash of an entry: SHA-256 of `0x00 ‖ entry`.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    Sha256::new_with_prefix([0x00])
-        .chain_update(entry)
-        .finalize()
-        .into()
+    Sha256::new_with_prefix([0x00]).chain_update(entry).finalize().into()
 }
 
 /// The hash of an inner node: SHA-256 of `0x01 ‖ left ‖ right`.
@@ -80,37 +77,16 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 ///
 /// # Errors
 /// [`Error::OutOfRange`] at [`MAX_SIZE`], [`Error::Nodes`] if the store fails.
-pub fn append<N: Nodes>(
-    nodes: &N,
-    size: u64,
-    leaf_hash: Hash,
-) -> Result<Vec<(NodeId, Hash)>, Error<N::Error>> {
+pub fn append<N: Nodes>(nodes: &N, size: u64, leaf_hash: Hash) -> Result<Vec<(NodeId, Hash)>, Error<N::Error>> {
     if size >= MAX_SIZE {
         return Err(Error::OutOfRange);
     }
     let mut hash = leaf_hash;
-    let mut completed = Vec::from([(
-        NodeId {
-            level: 0,
-            index: size,
-        },
-        hash,
-    )]);
+    let mut completed = Vec::from([(NodeId { level: 0, index: size }, hash)]);
     for level in 0..size.trailing_ones() as u8 {
-        let left = nodes
-            .node(NodeId {
-                level,
-                index: (size >> level) - 1,
-            })
-            .map_err(Error::Nodes)?;
+        let left = nodes.node(NodeId { level, index: (size >> level) - 1 }).map_err(Error::Nodes)?;
         hash = node_hash(&left, &hash);
-        completed.push((
-            NodeId {
-                level: level + 1,
-                index: size >> (level + 1),
-            },
-            hash,
-        ));
+        completed.push((NodeId { level: level + 1, index: size >> (level + 1) }, hash));
     }
     Ok(completed)
 }
@@ -131,22 +107,14 @@ pub fn root<N: Nodes>(nodes: &N, size: u64) -> Result<Hash, Error<N::Error>> {
 ///
 /// # Errors
 /// [`Error::OutOfRange`] if `index >= size`, [`Error::Nodes`] if the store fails.
-pub fn inclusion_path<N: Nodes>(
-    nodes: &N,
-    index: u64,
-    size: u64,
-) -> Result<Vec<Hash>, Error<N::Error>> {
+pub fn inclusion_path<N: Nodes>(nodes: &N, index: u64, size: u64) -> Result<Vec<Hash>, Error<N::Error>> {
     if index >= size || size > MAX_SIZE {
         return Err(Error::OutOfRange);
     }
     let (mut start, mut end, mut path) = (0, size, Vec::new());
     while end - start > 1 {
         let middle = start + left_width(end - start);
-        let (sibling_start, sibling_end) = if index < middle {
-            (middle, end)
-        } else {
-            (start, middle)
-        };
+        let (sibling_start, sibling_end) = if index < middle { (middle, end) } else { (start, middle) };
         path.push(range_root(nodes, sibling_start, sibling_end).map_err(Error::Nodes)?);
         if index < middle {
             end = middle;
@@ -164,11 +132,7 @@ pub fn inclusion_path<N: Nodes>(
 ///
 /// # Errors
 /// [`Error::OutOfRange`] if `from > to`, [`Error::Nodes`] if the store fails.
-pub fn consistency_path<N: Nodes>(
-    nodes: &N,
-    from: u64,
-    to: u64,
-) -> Result<Vec<Hash>, Error<N::Error>> {
+pub fn consistency_path<N: Nodes>(nodes: &N, from: u64, to: u64) -> Result<Vec<Hash>, Error<N::Error>> {
     if from > to || to > MAX_SIZE {
         return Err(Error::OutOfRange);
     }
@@ -198,18 +162,8 @@ pub fn consistency_path<N: Nodes>(
 ///
 /// # Errors
 /// [`ProofError::OutOfRange`], [`ProofError::WrongLength`] for a missing or surplus hash, [`ProofError::WrongRoot`].
-pub fn verify_inclusion(
-    leaf_hash: &Hash,
-    index: u64,
-    size: u64,
-    path: &[Hash],
-    root: &Hash,
-) -> Result<(), ProofError> {
-    if climb(node_hash, leaf_hash, (index, size), path)? == *root {
-        Ok(())
-    } else {
-        Err(ProofError::WrongRoot)
-    }
+pub fn verify_inclusion(leaf_hash: &Hash, index: u64, size: u64, path: &[Hash], root: &Hash) -> Result<(), ProofError> {
+    if climb(node_hash, leaf_hash, (index, size), path)? == *root { Ok(()) } else { Err(ProofError::WrongRoot) }
 }
 
 /// Checks that the log of `to` leaves begins with the log of `from` leaves (RFC 9162 section 2.1.4.2).
@@ -238,11 +192,8 @@ pub fn verify_consistency(
         last >>= 1;
     }
     // An older tree that is one complete subtree is where the path starts, and is not repeated in it.
-    let (seed, rest) = if from.is_power_of_two() {
-        (from_root, path)
-    } else {
-        path.split_first().ok_or(ProofError::WrongLength)?
-    };
+    let (seed, rest) =
+        if from.is_power_of_two() { (from_root, path) } else { path.split_first().ok_or(ProofError::WrongLength)? };
     let (mut older, mut newer) = (*seed, *seed);
     for sibling in rest {
         if last == 0 {
@@ -261,30 +212,16 @@ pub fn verify_consistency(
     if last != 0 {
         return Err(ProofError::WrongLength);
     }
-    if older == *from_root && newer == *to_root {
-        Ok(())
-    } else {
-        Err(ProofError::WrongRoot)
-    }
+    if older == *from_root && newer == *to_root { Ok(()) } else { Err(ProofError::WrongRoot) }
 }
 
-fn verify_trivial(
-    from: u64,
-    to: u64,
-    path: &[Hash],
-    from_root: &Hash,
-    to_root: &Hash,
-) -> Result<(), ProofError> {
+fn verify_trivial(from: u64, to: u64, path: &[Hash], from_root: &Hash, to_root: &Hash) -> Result<(), ProofError> {
     if !path.is_empty() {
         return Err(ProofError::WrongLength);
     }
     let older_holds = from != 0 || *from_root == EMPTY_ROOT;
     let newer_holds = from != to || from_root == to_root;
-    if older_holds && newer_holds {
-        Ok(())
-    } else {
-        Err(ProofError::WrongRoot)
-    }
+    if older_holds && newer_holds { Ok(()) } else { Err(ProofError::WrongRoot) }
 }
 
 /// The root over the leaves `start..end`, a range that the recursive definition of the tree makes: `start` is a
@@ -296,10 +233,7 @@ fn range_root<N: Nodes>(nodes: &N, start: u64, end: u64) -> Result<Hash, N::Erro
         // The complete subtrees of the range, the rightmost and smallest first.
         let level = rest.trailing_zeros() as u8;
         rest &= rest - 1;
-        let left = nodes.node(NodeId {
-            level,
-            index: (start + rest) >> level,
-        })?;
+        let left = nodes.node(NodeId { level, index: (start + rest) >> level })?;
         hash = Some(hash.map_or(left, |right| node_hash(&left, &right)));
     }
     Ok(hash.unwrap_or(EMPTY_ROOT))

@@ -97,9 +97,7 @@ pub fn get<P: Pages>(pages: &P, key: &StateKey) -> Result<Option<Hash>, Error<P:
         let nibble = nibble(&key.path, id.len());
         match page.slot(nibble) {
             Slot::Empty => return Ok(None),
-            Slot::Leaf {
-                key: held, value, ..
-            } => return Ok((held == key).then_some(*value)),
+            Slot::Leaf { key: held, value, .. } => return Ok((held == key).then_some(*value)),
             Slot::Subtree(_) => id = id.child(nibble),
         }
     }
@@ -125,11 +123,7 @@ fn load<P: Pages>(pages: &P, id: &PageId) -> Result<Page, Error<P::Error>> {
 /// Nibble `at` of a path, 0 the most significant.
 fn nibble(path: &StatePath, at: usize) -> usize {
     let byte = path[at / 2];
-    usize::from(if at.is_multiple_of(2) {
-        byte >> 4
-    } else {
-        byte & 15
-    })
+    usize::from(if at.is_multiple_of(2) { byte >> 4 } else { byte & 15 })
 }
 
 /// Whether the path turns right below depth `at`.
@@ -144,18 +138,12 @@ fn lone_leaf(path: &StatePath, value: &Hash, depth: usize) -> Hash {
 
 /// Carries the hash of a subtree without neighbours from depth `from` up to depth `to`.
 fn lift(path: &StatePath, hash: Hash, from: usize, to: usize) -> Hash {
-    (to..from)
-        .rev()
-        .fold(hash, |hash, at| parent(bit(path, at), &hash, &EMPTY))
+    (to..from).rev().fold(hash, |hash, at| parent(bit(path, at), &hash, &EMPTY))
 }
 
 /// The parent of a node and its sibling; `right` says that the node is the right child.
 fn parent(right: bool, hash: &Hash, sibling: &Hash) -> Hash {
-    if right {
-        node_hash(sibling, hash)
-    } else {
-        node_hash(hash, sibling)
-    }
+    if right { node_hash(sibling, hash) } else { node_hash(hash, sibling) }
 }
 
 /// `H(0x20, key, value)`.

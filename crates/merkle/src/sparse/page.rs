@@ -24,10 +24,7 @@ pub struct PageId {
 
 impl PageId {
     /// The page of the root.
-    pub const ROOT: PageId = PageId {
-        len: 0,
-        prefix: [0; 21],
-    };
+    pub const ROOT: PageId = PageId { len: 0, prefix: [0; 21] };
 
     /// How many nibbles the prefix has.
     #[allow(clippy::len_without_is_empty)] // a place, not a collection
@@ -67,17 +64,11 @@ impl PageId {
 
     /// The page below slot `nibble`.
     pub(super) fn child(&self, nibble: usize) -> PageId {
-        debug_assert!(
-            self.len() < MAX_LEN,
-            "two paths differ at their last nibble at the latest"
-        );
+        debug_assert!(self.len() < MAX_LEN, "two paths differ at their last nibble at the latest");
         let mut prefix = self.prefix;
         let shift = if self.len.is_multiple_of(2) { 4 } else { 0 };
         prefix[self.len() / 2] |= (nibble as u8) << shift;
-        PageId {
-            len: self.len + 1,
-            prefix,
-        }
+        PageId { len: self.len + 1, prefix }
     }
 
     /// The page above and the slot this one hangs from; `None` for the root.
@@ -91,8 +82,7 @@ impl PageId {
 
     /// Whether the path runs through slot `slot` of this page.
     fn holds(&self, path: &StatePath, slot: usize) -> bool {
-        (0..self.len()).all(|at| nibble(path, at) == nibble(&self.prefix, at))
-            && nibble(path, self.len()) == slot
+        (0..self.len()).all(|at| nibble(path, at) == nibble(&self.prefix, at)) && nibble(path, self.len()) == slot
     }
 }
 
@@ -167,9 +157,7 @@ pub struct Page {
 }
 
 impl Page {
-    pub(super) const EMPTY: Page = Page {
-        slots: [const { Slot::Empty }; 16],
-    };
+    pub(super) const EMPTY: Page = Page { slots: [const { Slot::Empty }; 16] };
 
     /// The slot of a nibble.
     ///
@@ -232,21 +220,14 @@ impl Page {
     pub fn decode(id: &PageId, bytes: &[u8]) -> Result<Page, PageError> {
         let (head, mut body) = bytes.split_first_chunk::<5>().ok_or(PageError::Length)?;
         let [format, used @ .., _, _] = head;
-        let (used, subtrees) = (
-            u16::from_be_bytes(*used),
-            u16::from_be_bytes([head[3], head[4]]),
-        );
+        let (used, subtrees) = (u16::from_be_bytes(*used), u16::from_be_bytes([head[3], head[4]]));
         if *format != FORMAT {
             return Err(PageError::Format);
         }
         if subtrees & !used != 0 || (id.len() == MAX_LEN && subtrees != 0) {
             return Err(PageError::Slots);
         }
-        let too_few = if *id == PageId::ROOT {
-            used == 0
-        } else {
-            used.count_ones() < 2
-        };
+        let too_few = if *id == PageId::ROOT { used == 0 } else { used.count_ones() < 2 };
         if too_few && subtrees == 0 {
             return Err(PageError::Sparse);
         }
@@ -255,25 +236,14 @@ impl Page {
             if subtrees & (1 << nibble) != 0 {
                 *slot = Slot::Subtree(take(&mut body)?);
             } else if used & (1 << nibble) != 0 {
-                let key = StateKey {
-                    path: take(&mut body)?,
-                    rest: take(&mut body)?,
-                };
+                let key = StateKey { path: take(&mut body)?, rest: take(&mut body)? };
                 if !id.holds(&key.path, nibble) {
                     return Err(PageError::Place);
                 }
-                *slot = Slot::Leaf {
-                    key,
-                    value: take(&mut body)?,
-                    hash: take(&mut body)?,
-                };
+                *slot = Slot::Leaf { key, value: take(&mut body)?, hash: take(&mut body)? };
             }
         }
-        if body.is_empty() {
-            Ok(page)
-        } else {
-            Err(PageError::Length)
-        }
+        if body.is_empty() { Ok(page) } else { Err(PageError::Length) }
     }
 }
 

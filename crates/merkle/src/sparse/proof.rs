@@ -2,10 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{
-    DEPTH, Error, PageId, Pages, Slot, StateKey, StatePath, bit, leaf_hash, load, lone_leaf,
-    nibble, parent,
-};
+use super::{DEPTH, Error, PageId, Pages, Slot, StateKey, StatePath, bit, leaf_hash, load, lone_leaf, nibble, parent};
 use crate::{EMPTY, Hash, ProofError};
 
 /// The siblings on the way to a key, those that are `E` left out. On the wire: `k`, `v`, `b`, `s`.
@@ -36,12 +33,7 @@ impl Proof {
 /// [`Error::Collision`] if the path is taken by another raw key: neither value nor absence of this one can be proved.
 /// [`Error::Missing`], [`Error::Pages`].
 pub fn prove<P: Pages>(pages: &P, key: &StateKey) -> Result<Proof, Error<P::Error>> {
-    let mut proof = Proof {
-        key: key.path,
-        value: None,
-        bitmap: [0; 21],
-        siblings: Vec::new(),
-    };
+    let mut proof = Proof { key: key.path, value: None, bitmap: [0; 21], siblings: Vec::new() };
     let mut id = PageId::ROOT;
     loop {
         let page = load(pages, &id)?;
@@ -54,18 +46,14 @@ pub fn prove<P: Pages>(pages: &P, key: &StateKey) -> Result<Proof, Error<P::Erro
         match page.slot(nibble) {
             Slot::Subtree(_) => id = id.child(nibble),
             Slot::Empty => return Ok(proof),
-            Slot::Leaf {
-                key: held, value, ..
-            } if held.path == key.path => {
+            Slot::Leaf { key: held, value, .. } if held.path == key.path => {
                 if held.rest != key.rest {
                     return Err(Error::Collision);
                 }
                 proof.value = Some(*value);
                 return Ok(proof);
             }
-            Slot::Leaf {
-                key: held, value, ..
-            } => {
+            Slot::Leaf { key: held, value, .. } => {
                 let fork = 1 + common_bits(&key.path, &held.path);
                 proof.push(fork, lone_leaf(&held.path, value, fork));
                 return Ok(proof);
@@ -84,11 +72,7 @@ pub fn verify(proof: &Proof, expected_path: &StatePath, root: &Hash) -> Result<(
     if proof.key != *expected_path {
         return Err(ProofError::WrongKey);
     }
-    let ones: usize = proof
-        .bitmap
-        .iter()
-        .map(|byte| byte.count_ones() as usize)
-        .sum();
+    let ones: usize = proof.bitmap.iter().map(|byte| byte.count_ones() as usize).sum();
     if ones != proof.siblings.len() {
         return Err(ProofError::WrongLength);
     }
@@ -96,27 +80,15 @@ pub fn verify(proof: &Proof, expected_path: &StatePath, root: &Hash) -> Result<(
         return Err(ProofError::ExplicitEmpty);
     }
     let mut siblings = proof.siblings.iter().rev();
-    let start = proof
-        .value
-        .map_or(EMPTY, |value| leaf_hash(&proof.key, &value));
+    let start = proof.value.map_or(EMPTY, |value| leaf_hash(&proof.key, &value));
     let top = (0..DEPTH).rev().try_fold(start, |hash, at| {
-        let sibling = if bit(&proof.bitmap, at) {
-            siblings.next()?
-        } else {
-            &EMPTY
-        };
+        let sibling = if bit(&proof.bitmap, at) { siblings.next()? } else { &EMPTY };
         Some(parent(bit(&proof.key, at), &hash, sibling))
     });
-    if top == Some(*root) {
-        Ok(())
-    } else {
-        Err(ProofError::WrongRoot)
-    }
+    if top == Some(*root) { Ok(()) } else { Err(ProofError::WrongRoot) }
 }
 
 /// How many leading bits two different paths share.
 fn common_bits(a: &StatePath, b: &StatePath) -> usize {
-    (0..DEPTH)
-        .take_while(|&at| bit(a, at) == bit(b, at))
-        .count()
+    (0..DEPTH).take_while(|&at| bit(a, at) == bit(b, at)).count()
 }

@@ -24,14 +24,8 @@ pub struct Update {
 /// # Errors
 /// [`Error::Collision`] if a write, of either kind, names a key whose path is taken by another raw key;
 /// [`Error::Missing`], [`Error::Pages`].
-pub fn update<P: Pages>(
-    pages: &P,
-    writes: &[(StateKey, Option<Hash>)],
-) -> Result<Update, Error<P::Error>> {
-    let mut overlay = Overlay {
-        pages,
-        drafts: BTreeMap::new(),
-    };
+pub fn update<P: Pages>(pages: &P, writes: &[(StateKey, Option<Hash>)]) -> Result<Update, Error<P::Error>> {
+    let mut overlay = Overlay { pages, drafts: BTreeMap::new() };
     for (key, value) in writes {
         overlay.write(key, value.as_ref())?;
     }
@@ -50,20 +44,11 @@ struct Draft {
 
 impl Draft {
     fn empty() -> Draft {
-        Draft {
-            page: Page::EMPTY,
-            stored: false,
-            changed: false,
-            unhashed: 0,
-        }
+        Draft { page: Page::EMPTY, stored: false, changed: false, unhashed: 0 }
     }
 
     fn place(&mut self, nibble: usize, key: StateKey, value: Hash) {
-        self.page.slots[nibble] = Slot::Leaf {
-            key,
-            value,
-            hash: EMPTY,
-        };
+        self.page.slots[nibble] = Slot::Leaf { key, value, hash: EMPTY };
         self.unhashed |= 1 << nibble;
         self.changed = true;
     }
@@ -88,14 +73,8 @@ impl Draft {
 
     /// The only leaf below this page, if there is just one.
     fn lone(&self) -> Option<&Slot> {
-        let mut used = self
-            .page
-            .slots
-            .iter()
-            .filter(|slot| !matches!(slot, Slot::Empty));
-        let first = used
-            .next()
-            .filter(|slot| matches!(slot, Slot::Leaf { .. }))?;
+        let mut used = self.page.slots.iter().filter(|slot| !matches!(slot, Slot::Empty));
+        let first = used.next().filter(|slot| matches!(slot, Slot::Leaf { .. }))?;
         used.next().is_none().then_some(first)
     }
 
@@ -105,11 +84,9 @@ impl Draft {
             return Slot::Empty;
         }
         match self.lone() {
-            Some(Slot::Leaf { key, value, hash }) => Slot::Leaf {
-                key: *key,
-                value: *value,
-                hash: lift(&key.path, *hash, depth, depth - 4),
-            },
+            Some(Slot::Leaf { key, value, hash }) => {
+                Slot::Leaf { key: *key, value: *value, hash: lift(&key.path, *hash, depth, depth - 4) }
+            }
             Some(Slot::Empty | Slot::Subtree(_)) | None => Slot::Subtree(self.page.hash()),
         }
     }
@@ -125,18 +102,11 @@ impl<P: Pages> Overlay<'_, P> {
     fn draft(&mut self, id: PageId) -> Result<&mut Draft, Error<P::Error>> {
         Ok(match self.drafts.entry(id) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                entry.insert(match self.pages.page(&id).map_err(Error::Pages)? {
-                    Some(page) => Draft {
-                        page,
-                        stored: true,
-                        changed: false,
-                        unhashed: 0,
-                    },
-                    None if id == PageId::ROOT => Draft::empty(),
-                    None => return Err(Error::Missing(id)),
-                })
-            }
+            Entry::Vacant(entry) => entry.insert(match self.pages.page(&id).map_err(Error::Pages)? {
+                Some(page) => Draft { page, stored: true, changed: false, unhashed: 0 },
+                None if id == PageId::ROOT => Draft::empty(),
+                None => return Err(Error::Missing(id)),
+            }),
         })
     }
 
@@ -151,14 +121,7 @@ impl<P: Pages> Overlay<'_, P> {
                     draft.place(nibble, *key, *value);
                     return Ok(());
                 }
-                (
-                    Slot::Leaf {
-                        key: held,
-                        value: old,
-                        ..
-                    },
-                    _,
-                ) if held.path == key.path => {
+                (Slot::Leaf { key: held, value: old, .. }, _) if held.path == key.path => {
                     if held.rest != key.rest {
                         return Err(Error::Collision);
                     }
@@ -170,14 +133,7 @@ impl<P: Pages> Overlay<'_, P> {
                     return Ok(());
                 }
                 (Slot::Empty | Slot::Leaf { .. }, None) => return Ok(()),
-                (
-                    Slot::Leaf {
-                        key: held,
-                        value: old,
-                        ..
-                    },
-                    Some(_),
-                ) => {
+                (Slot::Leaf { key: held, value: old, .. }, Some(_)) => {
                     let (held, old) = (*held, *old);
                     draft.set(nibble, Slot::Subtree(EMPTY));
                     id = id.child(nibble);
