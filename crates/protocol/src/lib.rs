@@ -12,6 +12,7 @@ extern crate std;
 pub mod cbor;
 pub mod code;
 pub mod commit;
+mod curve;
 pub mod entry;
 pub mod event;
 pub mod evidence;

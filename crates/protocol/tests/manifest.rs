@@ -1,16 +1,17 @@
 //! The Manifest's rules, row by row: an edit of the group template, and the path at which it is refused.
 
-use protocol::json::{self, Json};
-use protocol::manifest::{Manifest, StateNumber};
 use protocol::code::{Code, Detail};
 use protocol::ids::PublicKey;
+use protocol::json::{self, Json};
+use protocol::manifest::{Manifest, StateNumber};
 
 const ME: PublicKey = PublicKey([3; 32]);
 
 fn template(name: &str) -> Json {
     let path = format!("{}/../../vectors/templates/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).expect("the template is there");
-    let text = text.replace("\"SEQ\"", &format!("\"{}\"", "44".repeat(32))).replace("\"ME\"", &format!("\"{}\"", ME.hex()));
+    let text =
+        text.replace("\"SEQ\"", &format!("\"{}\"", "44".repeat(32))).replace("\"ME\"", &format!("\"{}\"", ME.hex()));
     json::parse(text.as_bytes(), json::MAX_DEPTH).expect("the template is JSON")
 }
 
@@ -124,7 +125,7 @@ const ROWS: &[(&[(&str, &str)], &str)] = &[
     (&[("RBAC.states[+]", "\"LONELY\"")], "RBAC.states[3]"),
     (&[("RBAC.states[+]", "\"TRAP\""), ("RBAC.moves[5].to", "\"TRAP\"")], "RBAC.states[3]"),
     (&[("RBAC.states[+]", "\"FOUNDER\""), ("RBAC.init[0].state", "\"FOUNDER\"")], "ok"),
-    (&[("RBAC.moves[10].ops", "[\"_C\"]")], "RBAC.states[2]"),
+    (&[("RBAC.moves[10].ops", "[\"_C\"]"), ("RBAC.moves[10].operator", "\"MEMBER\"")], "RBAC.states[2]"),
     // traits
     (&[("RBAC.traits[1]", "\"admin\"")], "RBAC.traits[1]"),
     (&[("RBAC.traits[1]", "\"admin(01)\"")], "RBAC.traits[1]"),
@@ -205,7 +206,10 @@ const ROWS: &[(&[(&str, &str)], &str)] = &[
     (&[("RBAC.customs[0].operator", "\"Self\"")], "RBAC.customs[0].operator"),
     (&[("RBAC.customs[0].operator", "\"Public\"")], "ok"),
     (&[("RBAC.customs[0].gate", "{\"operator\":[\"owner\"]}")], "RBAC.customs[0].alias"),
-    (&[("RBAC.customs[0].gate", "{\"operator\":[\"muted\"]}"), ("RBAC.customs[0].alias", "\"talk\"")], "RBAC.customs[1].operator"),
+    (
+        &[("RBAC.customs[0].gate", "{\"operator\":[\"muted\"]}"), ("RBAC.customs[0].alias", "\"talk\"")],
+        "RBAC.customs[1].operator",
+    ),
     (&[("RBAC.customs[1].operator", "\"admin\"")], "RBAC.customs[1].operator"),
     (&[("RBAC.customs[1].operator", "[\"MEMBER\",\"owner\"]")], "RBAC.customs[1].operator"),
     (&[("RBAC.slots[0].operator", "\"owner\""), ("RBAC.slots[0].ops", "[\"_R\"]")], "RBAC.slots[0].operator"),
@@ -222,7 +226,10 @@ const ROWS: &[(&[(&str, &str)], &str)] = &[
     (&[("RBAC.init[0].traits", "")], "RBAC.init[0].traits"),
     (&[("RBAC.init[0].traits", "[\"nobody\"]")], "RBAC.init[0].traits"),
     (
-        &[("RBAC.init[+]", "{\"identity\":\"0303030303030303030303030303030303030303030303030303030303030303\",\"state\":\"MEMBER\",\"traits\":[]}")],
+        &[(
+            "RBAC.init[+]",
+            "{\"identity\":\"0303030303030303030303030303030303030303030303030303030303030303\",\"state\":\"MEMBER\",\"traits\":[]}",
+        )],
         "RBAC.init[1].identity",
     ),
 ];
@@ -244,7 +251,11 @@ fn sizes_are_bounded() {
     let repeat = |row: &str, count: usize| Json::Array(vec![parsed(row); count]);
     let rules = |count| {
         let mut content = template("open");
-        edit(&mut content, "RBAC.customs", Some(repeat("{\"event\":\"m\",\"operator\":\"MEMBER\",\"ops\":[\"C\"]}", count)));
+        edit(
+            &mut content,
+            "RBAC.customs",
+            Some(repeat("{\"event\":\"m\",\"operator\":\"MEMBER\",\"ops\":[\"C\"]}", count)),
+        );
         content
     };
     assert_eq!(path_of(&rules(1024 - 3)), None);
@@ -254,7 +265,11 @@ fn sizes_are_bounded() {
         let mut content = template("open");
         for place in 1..count {
             let identity = format!("{place:064x}");
-            edit(&mut content, "RBAC.init[+]", Some(parsed(&format!("{{\"identity\":\"{identity}\",\"state\":\"MEMBER\",\"traits\":[]}}"))));
+            edit(
+                &mut content,
+                "RBAC.init[+]",
+                Some(parsed(&format!("{{\"identity\":\"{identity}\",\"state\":\"MEMBER\",\"traits\":[]}}"))),
+            );
         }
         content
     };
@@ -266,7 +281,9 @@ fn sizes_are_bounded() {
         for place in 1..count {
             edit(&mut content, "RBAC.states[+]", Some(Json::from(format!("S{place}"))));
             for (from, to) in [("OUTSIDER", format!("S{place}").as_str()), (format!("S{place}").as_str(), "OUTSIDER")] {
-                let row = format!("{{\"event\":\"Move\",\"from\":\"{from}\",\"to\":\"{to}\",\"operator\":\"owner\",\"ops\":[\"C\"]}}");
+                let row = format!(
+                    "{{\"event\":\"Move\",\"from\":\"{from}\",\"to\":\"{to}\",\"operator\":\"owner\",\"ops\":[\"C\"]}}"
+                );
                 edit(&mut content, "RBAC.moves[+]", Some(parsed(&row)));
             }
         }
