@@ -1,7 +1,10 @@
 //! A closed bundle as one entry of the enclave's log: 80 bytes (`docs/protocol.md`, Log).
 
 use crate::cbor::{Encoder, prefix};
-use crate::ids::EventHash;
+use crate::code::Rejection;
+use crate::fields::{Fields, wrong};
+use crate::ids::{EventHash, hex};
+use crate::json::Json;
 use merkle::Hash;
 
 /// Length of an entry in bytes.
@@ -50,7 +53,34 @@ impl Entry {
             first_seq: u64::from_be_bytes(*first_seq),
             count,
         };
-        (1..=4096).contains(&count).then_some(entry)
+        entry.count_holds().then_some(entry)
+    }
+
+    /// Reads an entry out of a proof answer; a count outside 1 to 4096 is `invalid_structure`.
+    pub fn from_json(value: Json) -> Result<Entry, Rejection> {
+        let mut fields = Fields::of(value)?;
+        let entry = Entry {
+            events_root: fields.hex("events_root")?,
+            state_commit: fields.hex("state_commit")?,
+            first_seq: fields.uint("first_seq")?,
+            count: fields.uint("count")?,
+        };
+        fields.finish()?;
+        if entry.count_holds() { Ok(entry) } else { Err(wrong("count")) }
+    }
+
+    /// The entry as a proof answer shows it.
+    pub fn to_json(&self) -> Json {
+        Json::object([
+            ("events_root", Json::from(hex(&self.events_root))),
+            ("state_commit", Json::from(hex(&self.state_commit))),
+            ("first_seq", Json::from(self.first_seq)),
+            ("count", Json::from(self.count)),
+        ])
+    }
+
+    fn count_holds(&self) -> bool {
+        (1..=merkle::bundle::MAX_SIZE).contains(&self.count)
     }
 
     /// The entry's leaf hash in the log.

@@ -32,6 +32,15 @@ pub fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
     Ok(bytes)
 }
 
+/// Reads lower-case hex of any length.
+pub fn decode_hex(text: &str) -> Result<alloc::vec::Vec<u8>, HexError> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) {
+        return Err(HexError);
+    }
+    digits.chunks_exact(2).map(|pair| Ok((nibble(pair[0])? << 4) | nibble(pair[1])?)).collect()
+}
+
 fn nibble(digit: u8) -> Result<u8, HexError> {
     match digit {
         b'0'..=b'9' => Ok(digit - b'0'),

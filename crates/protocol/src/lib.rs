@@ -23,6 +23,7 @@ pub mod json;
 pub mod manifest;
 mod manifest_parse;
 mod manifest_rules;
+pub mod proof;
 pub mod push;
 pub mod schnorr;
 pub mod session;
