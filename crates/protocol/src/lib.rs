@@ -10,6 +10,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod cbor;
+pub mod cbor_decode;
 pub mod code;
 pub mod commit;
 mod curve;
@@ -30,6 +31,7 @@ pub mod session;
 pub mod snapshot;
 pub mod state;
 pub mod transport;
+pub mod verify;
 
 pub use code::{Code, Rejection};
 pub use commit::{Commit, VerifiedCommit};
