@@ -24,6 +24,7 @@ pub mod json;
 pub mod manifest;
 mod manifest_parse;
 mod manifest_rules;
+mod manifest_values;
 pub mod proof;
 pub mod push;
 pub mod schnorr;

@@ -1,7 +1,8 @@
 //! The rules that a manifest keeps as a whole, once each of its rows has been read (`docs/protocol.md`, Manifest, Rank).
 
 use crate::manifest::*;
-use crate::manifest_parse::{Fault, OWNER_TRAIT, trait_index};
+use crate::manifest_parse::{OWNER_TRAIT, trait_index};
+use crate::manifest_values::Fault;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};

@@ -232,7 +232,7 @@ impl Chain {
 }
 
 /// The key that a Migrate hands over to; none if its content is not a Migrate's or not about its own place.
-fn migrate_target(event: &Event) -> Option<PublicKey> {
+pub(crate) fn migrate_target(event: &Event) -> Option<PublicKey> {
     let mut fields = content_fields(event)?;
     let next = PublicKey(fields.hex("new_sequencer").ok()?);
     let prev_seq = fields.uint("prev_seq").ok()?;
