@@ -91,13 +91,22 @@ impl<E: fmt::Debug + fmt::Display> core::error::Error for Error<E> {}
 /// # Errors
 /// [`Error::Missing`], [`Error::Pages`].
 pub fn get<P: Pages>(pages: &P, key: &StateKey) -> Result<Option<Hash>, Error<P::Error>> {
+    let held = leaf_at(pages, &key.path)?;
+    Ok(held.and_then(|(held, value)| (held == *key).then_some(value)))
+}
+
+/// The leaf that stands at the path of a key: its own, or that of another raw key which has taken the path.
+///
+/// # Errors
+/// [`Error::Missing`], [`Error::Pages`].
+pub fn leaf_at<P: Pages>(pages: &P, path: &StatePath) -> Result<Option<(StateKey, Hash)>, Error<P::Error>> {
     let mut id = PageId::ROOT;
     loop {
         let page = load(pages, &id)?;
-        let nibble = nibble(&key.path, id.len());
+        let nibble = nibble(path, id.nibbles());
         match page.slot(nibble) {
             Slot::Empty => return Ok(None),
-            Slot::Leaf { key: held, value, .. } => return Ok((held == key).then_some(*value)),
+            Slot::Leaf { key: held, value, .. } => return Ok((held.path == *path).then_some((*held, *value))),
             Slot::Subtree(_) => id = id.child(nibble),
         }
     }

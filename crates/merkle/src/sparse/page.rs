@@ -27,15 +27,14 @@ impl PageId {
     pub const ROOT: PageId = PageId { len: 0, prefix: [0; 21] };
 
     /// How many nibbles the prefix has.
-    #[allow(clippy::len_without_is_empty)] // a place, not a collection
-    pub fn len(&self) -> usize {
+    pub fn nibbles(&self) -> usize {
         usize::from(self.len)
     }
 
     /// The length in one byte, then the nibbles two to a byte: 1 to 22 bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::from([self.len]);
-        bytes.extend_from_slice(&self.prefix[..self.len().div_ceil(2)]);
+        bytes.extend_from_slice(&self.prefix[..self.nibbles().div_ceil(2)]);
         bytes
     }
 
@@ -59,15 +58,15 @@ impl PageId {
 
     /// The depth of the slots of this page, in bits.
     pub(super) fn slot_depth(&self) -> usize {
-        4 * (self.len() + 1)
+        4 * (self.nibbles() + 1)
     }
 
     /// The page below slot `nibble`.
     pub(super) fn child(&self, nibble: usize) -> PageId {
-        debug_assert!(self.len() < MAX_LEN, "two paths differ at their last nibble at the latest");
+        debug_assert!(self.nibbles() < MAX_LEN, "two paths differ at their last nibble at the latest");
         let mut prefix = self.prefix;
         let shift = if self.len.is_multiple_of(2) { 4 } else { 0 };
-        prefix[self.len() / 2] |= (nibble as u8) << shift;
+        prefix[self.nibbles() / 2] |= (nibble as u8) << shift;
         PageId { len: self.len + 1, prefix }
     }
 
@@ -82,14 +81,15 @@ impl PageId {
 
     /// Whether the path runs through slot `slot` of this page.
     fn holds(&self, path: &StatePath, slot: usize) -> bool {
-        (0..self.len()).all(|at| nibble(path, at) == nibble(&self.prefix, at)) && nibble(path, self.len()) == slot
+        (0..self.nibbles()).all(|at| nibble(path, at) == nibble(&self.prefix, at))
+            && nibble(path, self.nibbles()) == slot
     }
 }
 
 impl fmt::Display for PageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("/")?;
-        (0..self.len()).try_for_each(|at| write!(f, "{:x}", nibble(&self.prefix, at)))
+        (0..self.nibbles()).try_for_each(|at| write!(f, "{:x}", nibble(&self.prefix, at)))
     }
 }
 
@@ -224,7 +224,7 @@ impl Page {
         if *format != FORMAT {
             return Err(PageError::Format);
         }
-        if subtrees & !used != 0 || (id.len() == MAX_LEN && subtrees != 0) {
+        if subtrees & !used != 0 || (id.nibbles() == MAX_LEN && subtrees != 0) {
             return Err(PageError::Slots);
         }
         let too_few = if *id == PageId::ROOT { used == 0 } else { used.count_ones() < 2 };

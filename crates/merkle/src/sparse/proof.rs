@@ -37,11 +37,11 @@ pub fn prove<P: Pages>(pages: &P, key: &StateKey) -> Result<Proof, Error<P::Erro
     let mut id = PageId::ROOT;
     loop {
         let page = load(pages, &id)?;
-        let nibble = nibble(&key.path, id.len());
+        let nibble = nibble(&key.path, id.nibbles());
         let heap = page.levels();
         for level in 1..=4 {
             let node = (16 + nibble) >> (4 - level);
-            proof.push(4 * id.len() + level, heap[node ^ 1]);
+            proof.push(4 * id.nibbles() + level, heap[node ^ 1]);
         }
         match page.slot(nibble) {
             Slot::Subtree(_) => id = id.child(nibble),

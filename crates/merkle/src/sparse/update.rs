@@ -113,7 +113,7 @@ impl<P: Pages> Overlay<'_, P> {
     fn write(&mut self, key: &StateKey, value: Option<&Hash>) -> Result<(), Error<P::Error>> {
         let mut id = PageId::ROOT;
         loop {
-            let nibble = nibble(&key.path, id.len());
+            let nibble = nibble(&key.path, id.nibbles());
             let draft = self.draft(id)?;
             match (draft.page.slot(nibble), value) {
                 (Slot::Subtree(_), _) => id = id.child(nibble),
@@ -146,7 +146,7 @@ impl<P: Pages> Overlay<'_, P> {
     /// Begins the page `id` with the leaf that was alone in the slot above it.
     fn push_down(&mut self, id: PageId, key: StateKey, value: Hash) {
         let mut draft = Draft::empty();
-        draft.place(nibble(&key.path, id.len()), key, value);
+        draft.place(nibble(&key.path, id.nibbles()), key, value);
         self.drafts.insert(id, draft);
     }
 
