@@ -1,0 +1,1 @@
+//! against_naive
