@@ -1,5 +1,6 @@
 //! Notes, verifier keys and checkpoints: the published example, what is refused, and another implementation.
 
+use proptest::prelude::*;
 use signed_note::{Note as TheirNote, StandardVerifier, VerifierList};
 use tlog::checkpoint::{Checkpoint, CheckpointError, Origin, verify_checkpoint};
 use tlog::note::{KeyId, KeyName, MAX_NOTE_LEN, MAX_SIGNATURES, Note, NoteError, SignatureLine, key_id};
@@ -282,5 +283,39 @@ fn another_implementation_agrees() {
         key.extend_from_slice(log.vkey().key());
         let their_id = signed_note::key_id("example.org/log", &key);
         assert_eq!(log.vkey().id(), KeyId(their_id.to_be_bytes()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// For each value there is one text: what is read from altered bytes is written as the same bytes.
+    #[test]
+    fn no_bytes_are_read_as_another_note(at: usize, byte: u8, insert: bool) {
+        let mut bytes = EXAMPLE.as_bytes().to_vec();
+        let at = at % bytes.len();
+        if insert { bytes.insert(at, byte) } else { bytes[at] = byte }
+        if let Ok(note) = Note::parse(&bytes) {
+            prop_assert_eq!(note.to_string().as_bytes(), &bytes);
+            prop_assert!(bytes == EXAMPLE.as_bytes() || vkey(EXAMPLE_KEY).verify_note(&note).is_err());
+        }
+    }
+
+    #[test]
+    fn no_text_is_read_as_another_key_or_checkpoint(at: usize, byte in 0u8..128, insert: bool) {
+        let checkpoint = format!("example.org/log\n20\n{EMPTY_ROOT_TEXT}\n");
+        for text in [EXAMPLE_KEY, &checkpoint] {
+            let mut bytes = text.as_bytes().to_vec();
+            let at = at % bytes.len();
+            if insert { bytes.insert(at, byte) } else { bytes[at] = byte }
+            let text = String::from_utf8(bytes).expect("ASCII");
+            if let Ok(key) = Vkey::parse(&text) {
+                prop_assert_eq!(key.to_string(), EXAMPLE_KEY);
+                prop_assert_eq!(&text, EXAMPLE_KEY);
+            }
+            if let Ok(checkpoint) = Checkpoint::parse(&text) {
+                prop_assert_eq!(checkpoint.to_string(), text);
+            }
+        }
     }
 }
