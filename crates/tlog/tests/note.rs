@@ -296,7 +296,7 @@ proptest! {
         let at = at % bytes.len();
         if insert { bytes.insert(at, byte) } else { bytes[at] = byte }
         if let Ok(note) = Note::parse(&bytes) {
-            prop_assert_eq!(note.to_string().as_bytes(), &bytes);
+            prop_assert_eq!(note.to_string().into_bytes(), &bytes[..]);
             prop_assert!(bytes == EXAMPLE.as_bytes() || vkey(EXAMPLE_KEY).verify_note(&note).is_err());
         }
     }
