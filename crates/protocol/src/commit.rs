@@ -48,7 +48,7 @@ pub struct Commit {
     pub sig: Signature,
 }
 
-/// A commit whose hash and signature hold. Made by [`Commit::verify`] only.
+/// A commit whose hash and signature hold. Made by [`Commit::verify`], [`Draft::sign`] and [`crate::Event::verified`] only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedCommit {
     commit: Commit,
@@ -137,6 +137,11 @@ impl Commit {
 }
 
 impl VerifiedCommit {
+    /// For callers in this crate that have checked hash and signature on an event.
+    pub(crate) fn assume(commit: Commit, content_hash: ContentHash) -> VerifiedCommit {
+        VerifiedCommit { commit, content_hash }
+    }
+
     /// The commit.
     pub fn commit(&self) -> &Commit {
         &self.commit

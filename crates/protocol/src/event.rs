@@ -2,7 +2,7 @@
 
 use crate::cbor::{Encoder, prefix, sha256};
 use crate::code::{Code, Rejection};
-use crate::commit::{CLOCK_SKEW_MS, Commit, HashedFields, MAX_EXP_AHEAD_MS, parse_tags, tags_to_json};
+use crate::commit::{CLOCK_SKEW_MS, Commit, HashedFields, MAX_EXP_AHEAD_MS, VerifiedCommit, parse_tags, tags_to_json};
 use crate::fields::{Fields, wrong};
 use crate::ids::{CommitHash, ContentHash, EnclaveId, EventHash, EventId, PublicKey, Signature};
 use crate::json::Json;
@@ -140,6 +140,19 @@ impl Event {
             return Err(EventError::Window);
         }
         self.receipt().verify_signature()
+    }
+
+    /// The commit of an event that holds, for those that judge it again. What is left of a deleted one has empty content under its hash.
+    pub fn verified(&self) -> Result<VerifiedCommit, EventError> {
+        self.verify()?;
+        let content = match &self.content {
+            Content::Present(text) => text.clone(),
+            Content::Deleted(_) => String::new(),
+        };
+        let Event { hash, enclave, from, exp, sig, .. } = *self;
+        let (event_type, tags) = (self.event_type.clone(), self.tags.clone());
+        let commit = Commit { hash, enclave, from, event_type, content, exp, tags, sig };
+        Ok(VerifiedCommit::assume(commit, self.content_hash()))
     }
 
     /// Reads an event as a node serves it; nothing is verified.

@@ -189,7 +189,7 @@ impl Evidence {
         let entry = inclusion.entry.verify(&head).map_err(|_| EvidenceError::Statement)?;
         let bundle = inclusion.bundle.as_ref().ok_or(wrong("bundle"))?;
         let seq = receipt.position.seq;
-        bundle.verify_at(seq, entry).map_err(|_| EvidenceError::Statement)?;
+        bundle.verify_id(seq, entry).map_err(|_| EvidenceError::Statement)?;
         if bundle.event_id != receipt.id {
             Ok(EvidenceKind::LeftOut { seq })
         } else {

@@ -137,9 +137,8 @@ pub fn heads_entry(enclave: &EnclaveId, tree_size: u64, root_hash: &Hash) -> [u8
 
 /// The enclave's log key, derived from its sequencer's key.
 pub fn log_key(sequencer: &KeyPair, enclave: &EnclaveId) -> SigningKey {
-    let secret = sequencer.secret();
     let mut seed = zeroize::Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::new(None, secret.as_ref())
+    Hkdf::<Sha256>::new(None, sequencer.secret())
         .expand_multi_info(&[b"enc/log-key/v1", &enclave.0], seed.as_mut())
         .expect("32 bytes are within what HKDF-SHA-256 gives");
     SigningKey::from_bytes(&seed)

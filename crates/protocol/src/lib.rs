@@ -22,6 +22,7 @@ pub mod head;
 pub mod ids;
 pub mod json;
 pub mod manifest;
+pub mod manifest_lint;
 mod manifest_parse;
 mod manifest_rules;
 mod manifest_values;

@@ -2,6 +2,7 @@
 
 use crate::ids::{PublicKey, Signature};
 use k256::schnorr::{SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
 
 /// The signature does not verify, or the key is no point of the curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,12 +11,15 @@ pub struct SchnorrError;
 /// A private key with its public half. Wiped from memory when dropped.
 pub struct KeyPair {
     key: SigningKey,
+    /// As it was given: the signing key holds `n − secret` where the point's y is odd, and the log key is derived from this one.
+    secret: Zeroizing<[u8; 32]>,
 }
 
 impl KeyPair {
     /// Takes a secret scalar: 1 to n − 1, big-endian.
     pub fn from_secret(secret: &[u8; 32]) -> Result<KeyPair, SchnorrError> {
-        SigningKey::from_slice(secret).map(|key| KeyPair { key }).map_err(|_| SchnorrError)
+        let key = SigningKey::from_slice(secret).map_err(|_| SchnorrError)?;
+        Ok(KeyPair { key, secret: Zeroizing::new(*secret) })
     }
 
     /// The x-only public key.
@@ -32,9 +36,9 @@ impl KeyPair {
         Signature(signature.to_bytes())
     }
 
-    /// The secret scalar, for the envelope's key agreement and the log key's derivation.
-    pub(crate) fn secret(&self) -> zeroize::Zeroizing<[u8; 32]> {
-        zeroize::Zeroizing::new(self.key.to_bytes().into())
+    /// The secret scalar as it was given, for the transport's key agreement and the log key's derivation.
+    pub(crate) fn secret(&self) -> &[u8; 32] {
+        &self.secret
     }
 }
 

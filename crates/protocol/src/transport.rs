@@ -238,7 +238,7 @@ fn shared_at_node(
 ) -> Option<Zeroizing<[u8; 32]>> {
     let tweak = curve::scalar(&tweak(session, seq_pub, enclave));
     let client = curve::lift_x(&session.0)? + ProjectivePoint::mul_by_generator(&tweak);
-    curve::x_of(&(client * curve::scalar(&key.secret()))).map(Zeroizing::new)
+    curve::x_of(&(client * curve::scalar(key.secret()))).map(Zeroizing::new)
 }
 
 fn query_ad(enclave: &EnclaveId, from: &PublicKey, token: &[u8; TOKEN_LEN]) -> Vec<u8> {

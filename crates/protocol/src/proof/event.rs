@@ -56,11 +56,11 @@ impl BundleProof {
         if self.event_id != receipt.id {
             return Err(ProofError::OtherSubject);
         }
-        self.verify_at(receipt.position.seq, entry)
+        self.verify_id(receipt.position.seq, entry)
     }
 
-    /// Checks that `event_id` is what the bundle of `entry` holds at `seq`.
-    pub(crate) fn verify_at(&self, seq: u64, entry: &Entry) -> Result<(), ProofError> {
+    /// Checks that `event_id` is what the bundle of `entry` holds at `seq`; that an event has this id is not said by it.
+    pub fn verify_id(&self, seq: u64, entry: &Entry) -> Result<(), ProofError> {
         let index = entry.index_of(seq).ok_or(ProofError::Index)?;
         if self.bundle_index != index || self.bundle_size != entry.count {
             return Err(ProofError::Index);
