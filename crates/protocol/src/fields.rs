@@ -23,6 +23,11 @@ impl Fields {
         Some(self.0.swap_remove(place).1)
     }
 
+    /// Looks at a member without taking it.
+    pub fn member(&self, name: &str) -> Option<&Json> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
     /// Takes a member that must be there.
     pub fn required(&mut self, name: &'static str) -> Result<Json, Rejection> {
         self.optional(name).ok_or_else(|| wrong(name))

@@ -1,6 +1,5 @@
 //! A request that has been read: who asks what of which enclave, and what may come of it.
 
-use crate::runtime::Headers;
 use alloc::string::String;
 use alloc::vec::Vec;
 use protocol::{Code, Commit, EnclaveId, EventId, Json, PublicKey, Rejection, VerifiedCommit};
@@ -220,6 +219,8 @@ pub struct Pull {
 pub enum Outcome {
     /// It is answered.
     Done(Response),
+    /// It is answered, and what it wrote until it was refused must be rolled back.
+    Undone(Response),
     /// It waits: run it again, as resumed, when the topic is notified or the deadline has passed.
     Parked {
         /// What it waits for.

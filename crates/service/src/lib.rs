@@ -10,8 +10,51 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod archive;
+pub mod cache;
 pub mod call;
+pub mod checkpoint;
+pub mod context;
+pub mod filter;
+pub mod info;
+pub mod live;
+pub mod node;
+pub mod openapi;
+pub mod path;
+pub mod proofs;
+pub mod push;
+pub mod query;
+pub mod record;
+pub mod resolve;
+pub mod rows;
 pub mod runtime;
+pub mod schema;
+pub mod sequence;
+pub mod structure;
+pub mod tree;
+pub mod view;
 
 pub use call::{Action, Call, Outcome, Response};
 pub use runtime::{Fault, Runtime};
+
+use call::Outcome as Answer;
+use resolve::{Resolved, Resolver};
+
+/// A whole request on a host without threads: read, answered, responded to. Admission hooks are such a host's own affair; what it
+/// passes on is answered. Streams, sockets and envelopes are opened by the host, which then calls [`node::run`] itself.
+pub fn handle(rt: &dyn Runtime, cache: &mut cache::Cache, facts: &runtime::NodeFacts) -> Result<(), Fault> {
+    let resolver = Resolver { limits: &facts.limits, is_node_key: &|key| *key == facts.sequencer };
+    let response = match resolve::resolve(&resolver, &rt.get_path(), false, &rt.get_body()) {
+        Err(refusal) => refusal.response(),
+        Ok(Resolved::Call(call)) => match node::run(rt, cache, facts, &call, false)? {
+            Answer::Done(response) | Answer::Undone(response) => response,
+            Answer::Parked { .. } => Response::error(&protocol::Code::Overloaded.into()),
+        },
+        Ok(Resolved::Provision(_) | Resolved::Envelope(_) | Resolved::Lines | Resolved::Upgrade(_)) => {
+            Response::error(&protocol::Code::InvalidRoute.into())
+        }
+        Ok(Resolved::Preflight) => Response { status: 204, ..Response::json(204, &protocol::Json::Null) },
+    };
+    rt.respond(response);
+    Ok(())
+}

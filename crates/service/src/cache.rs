@@ -1,0 +1,83 @@
+//! What a thread of the host remembers of enclaves between requests: bounded, and never needed for an answer to be right.
+
+use crate::record::Record;
+use crate::rows::{self, node_state};
+use crate::runtime::{Fault, Runtime};
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use protocol::event::Content;
+use protocol::json::{self, MAX_DEPTH};
+use protocol::{EnclaveId, Manifest};
+
+/// An enclave as the next request finds it.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Its rules.
+    pub manifest: Arc<Manifest>,
+    /// Where it stands.
+    pub record: Record,
+}
+
+/// Two generations: when the young one is full it becomes the old one, and what nobody asks for any more goes with the next turn.
+pub struct Cache {
+    capacity: usize,
+    keeps_records: bool,
+    young: BTreeMap<EnclaveId, State>,
+    old: BTreeMap<EnclaveId, State>,
+}
+
+impl Cache {
+    /// For the one thread that writes an enclave: manifests and records.
+    pub fn writer(capacity: usize) -> Cache {
+        Cache { capacity, keeps_records: true, young: BTreeMap::new(), old: BTreeMap::new() }
+    }
+
+    /// For a thread that only reads: manifests, which never change. Records are read each time.
+    pub fn reader(capacity: usize) -> Cache {
+        Cache { keeps_records: false, ..Cache::writer(capacity) }
+    }
+
+    /// Forgets one enclave, after its work was rolled back.
+    pub fn forget(&mut self, enclave: &EnclaveId) {
+        self.young.remove(enclave);
+        self.old.remove(enclave);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.young.clear();
+        self.old.clear();
+    }
+
+    /// The enclave, if this node holds it.
+    pub fn load(&mut self, rt: &dyn Runtime, enclave: &EnclaveId) -> Result<Option<State>, Fault> {
+        let known = self.young.get(enclave).or_else(|| self.old.get(enclave)).cloned();
+        if self.keeps_records && known.is_some() {
+            return Ok(known);
+        }
+        let Some(bytes) = node_state(rt, enclave, "record")? else { return Ok(None) };
+        let record = Record::decode(*enclave, &bytes).ok_or(Fault::Storage)?;
+        let manifest = match known {
+            Some(state) => state.manifest,
+            None => Arc::new(read_manifest(rt, enclave)?),
+        };
+        let state = State { manifest, record };
+        self.keep(*enclave, state.clone());
+        Ok(Some(state))
+    }
+
+    /// Remembers an enclave as it is now.
+    pub fn keep(&mut self, enclave: EnclaveId, state: State) {
+        if self.young.len() >= self.capacity && !self.young.contains_key(&enclave) {
+            self.old = core::mem::take(&mut self.young);
+        }
+        self.young.insert(enclave, state);
+    }
+}
+
+fn read_manifest(rt: &dyn Runtime, enclave: &EnclaveId) -> Result<Manifest, Fault> {
+    let stored = rows::event_at(rt, enclave, 0)?.ok_or(Fault::Storage)?;
+    let Content::Present(content) = stored.event.content else { return Err(Fault::Storage) };
+    let content = json::parse(content.as_bytes(), MAX_DEPTH).map_err(|_| Fault::Storage)?;
+    Manifest::parse(&content).map_err(|_| Fault::Storage)
+}
