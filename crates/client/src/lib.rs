@@ -1,1 +1,41 @@
-//! client
+//! Rust SDK of the ENC protocol: sign, submit, read, and verify everything (`docs/protocol.md`).
+//!
+//! A node is trusted for being there, never for what it says: every answer that carries a proof is checked before it is returned, and
+//! what was once seen (the Manifest, the largest tree head, every receipt) is kept in a [`Store`] so that it cannot be taken back.
+//!
+//! ```no_run
+#![doc = include_str!("../examples/commit_and_verify.rs")]
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod asking;
+mod contradiction;
+pub mod enclave;
+pub mod error;
+pub mod filter;
+pub mod folder;
+pub mod heads;
+pub mod identity;
+mod link;
+pub mod node;
+pub mod pin;
+pub mod proofs;
+pub mod reading;
+pub mod refusal;
+pub mod store;
+pub mod submit;
+pub mod templates;
+pub mod thread;
+
+pub use enclave::Enclave;
+pub use error::{Answer, Error, Falsehood};
+pub use filter::Filter;
+pub use folder::FolderStore;
+pub use identity::Identity;
+pub use node::Node;
+pub use pin::{Pin, Trust};
+pub use refusal::Refusal;
+pub use store::{MemoryStore, Store};
+pub use submit::Committed;
+pub use templates::Template;
