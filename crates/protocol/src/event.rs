@@ -51,6 +51,15 @@ pub fn within_window(exp: u64, timestamp: u64) -> bool {
     timestamp <= exp.saturating_add(CLOCK_SKEW_MS) && exp <= timestamp.saturating_add(MAX_EXP_AHEAD_MS)
 }
 
+/// The event that an Update or Delete refers to: exactly one tag begins with `r`, and it is `["r", event_id]`.
+pub fn reference(tags: &[Vec<String>]) -> Option<EventId> {
+    let mut references = tags.iter().filter(|tag| tag.first().is_some_and(|first| first == "r"));
+    match (references.next().map(Vec::as_slice), references.next()) {
+        (Some([_, id]), None) => EventId::parse(id).ok(),
+        _ => None,
+    }
+}
+
 /// An event's content, or what is left of it after a Delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {

@@ -48,6 +48,11 @@ pub enum Op {
     P,
 }
 
+impl Op {
+    /// All of them.
+    pub const ALL: [Op; 6] = [Op::C, Op::R, Op::U, Op::D, Op::N, Op::P];
+}
+
 /// A set of operations and of denies, as one rule writes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpSet {

@@ -180,8 +180,8 @@ impl Place {
                 Place::Readers | Place::Powers | Place::Shared | Place::Customs => false,
             },
             Column::Sender => match self {
-                Place::Shared | Place::Own | Place::Customs => true,
-                Place::Readers | Place::Moves | Place::Powers => false,
+                Place::Customs => true,
+                Place::Readers | Place::Moves | Place::Powers | Place::Shared | Place::Own => false,
             },
         }
     }
@@ -227,7 +227,7 @@ impl Names<'_> {
                 self.state(value).and_then(|to| if to == from { Err(Fault::here()) } else { Ok(to) })
             })?,
             operator: object.required("operator", |value| self.operator(value, Place::Moves))?,
-            ops: object.required("ops", ops_of_c)?,
+            ops: object.required("ops", ops(&[Op::C]))?,
             alias: object.optional("alias", label)?,
             gate: object.optional("gate", |value| self.gate(value))?,
         })
@@ -270,7 +270,7 @@ impl Names<'_> {
         Ok(SlotRule {
             event,
             operator: object.required("operator", |value| self.operator(value, place))?,
-            ops: object.required("ops", ops)?,
+            ops: object.required("ops", ops(&Op::ALL))?,
             key: object.required("key", label)?,
         })
     }
@@ -285,19 +285,22 @@ impl Names<'_> {
                 _ => Err(Fault::here()),
             })?,
             operator: object.required("operator", |value| self.operator(value, Place::Powers))?,
-            ops: object.required("ops", ops_of_c)?,
+            ops: object.required("ops", ops(&[Op::C]))?,
         })
     }
 
     fn custom(&self, row: &Json) -> Result<CustomRule, Fault> {
         let object = Object::read(row, &["event", "operator", "ops", "alias", "gate"])?;
+        let operator = object.required("operator", |value| self.operator(value, Place::Customs))?;
+        // Only an event that is there has a sender: a row that names it is about U and D alone.
+        let allowed: &[Op] = if operator.contains(&Column::Sender) { &[Op::U, Op::D] } else { &Op::ALL };
         Ok(CustomRule {
             event: object.required("event", |value| {
                 let event = event_type(value)?;
                 if PROTOCOL_TYPES.contains(&event.as_str()) { Err(Fault::here()) } else { Ok(event) }
             })?,
-            operator: object.required("operator", |value| self.operator(value, Place::Customs))?,
-            ops: object.required("ops", ops)?,
+            operator,
+            ops: object.required("ops", ops(allowed))?,
             alias: object.optional("alias", label)?,
             gate: object.optional("gate", |value| self.gate(value))?,
         })

@@ -52,7 +52,7 @@ fn powerful_operators(rbac: &Rbac) -> impl Iterator<Item = &Vec<Column>> {
     let lifecycle = rbac.lifecycle.iter().filter(|row| row.ops.allows(Op::C)).map(|row| &row.operator);
     let grants = rbac.grants.iter().map(|row| &row.operator);
     let transfers = rbac.transfers.iter().map(|row| &row.operator);
-    let gates = gated_rows(rbac).map(|(.., gate)| &gate.operator);
+    let gates = aliased_rows(rbac).filter_map(|(.., gate)| Some(&gate?.operator));
     moves.chain(lifecycle).chain(grants).chain(transfers).chain(gates)
 }
 
@@ -84,29 +84,29 @@ fn check_owner_rank(rbac: &Rbac) -> Result<(), Fault> {
     }
 }
 
-/// A Gate names a gate by its alias, so no other row may answer to it.
+/// A gate is named by its alias, and an alias names one row.
 fn check_gates(rbac: &Rbac) -> Result<(), Fault> {
-    for (section, place, alias, _) in gated_rows(rbac) {
-        let holders = aliases(rbac).filter(|other| Some(*other) == alias.as_ref()).count();
-        if holders != 1 {
+    let mut seen = BTreeSet::new();
+    for (section, place, alias, gate) in aliased_rows(rbac) {
+        let holds = match alias {
+            Some(alias) => seen.insert(alias),
+            None => gate.is_none(),
+        };
+        if !holds {
             return Err(Fault::at(format!("{section}[{place}].alias")));
         }
     }
     Ok(())
 }
 
-fn aliases(rbac: &Rbac) -> impl Iterator<Item = &String> {
-    rbac.moves
-        .iter()
-        .filter_map(|row| row.alias.as_ref())
-        .chain(rbac.customs.iter().filter_map(|row| row.alias.as_ref()))
-}
+type Aliased<'a> = (&'static str, usize, Option<&'a String>, Option<&'a GateRule>);
 
-fn gated_rows(rbac: &Rbac) -> impl Iterator<Item = (&'static str, usize, &Option<String>, &GateRule)> {
+/// The rows that may have an alias and a gate.
+fn aliased_rows(rbac: &Rbac) -> impl Iterator<Item = Aliased<'_>> {
     let moves = rbac.moves.iter().enumerate();
-    let moves = moves.filter_map(|(place, row)| Some(("moves", place, &row.alias, row.gate.as_ref()?)));
+    let moves = moves.map(|(place, row)| ("moves", place, row.alias.as_ref(), row.gate.as_ref()));
     let customs = rbac.customs.iter().enumerate();
-    moves.chain(customs.filter_map(|(place, row)| Some(("customs", place, &row.alias, row.gate.as_ref()?))))
+    moves.chain(customs.map(|(place, row)| ("customs", place, row.alias.as_ref(), row.gate.as_ref())))
 }
 
 /// Every State can be come into, and one that a Move leads into can be left by a Move.
@@ -130,8 +130,14 @@ fn check_init(rbac: &Rbac) -> Result<(), Fault> {
         return Err(Fault::at("init".to_string()));
     }
     let mut seen = BTreeSet::new();
-    match rbac.init.iter().position(|row| !seen.insert(row.identity)) {
-        Some(place) => Err(Fault::at(format!("init[{place}].identity"))),
-        None => Ok(()),
+    for (place, row) in rbac.init.iter().enumerate() {
+        if !seen.insert(row.identity) {
+            return Err(Fault::at(format!("init[{place}].identity")));
+        }
+        let mut held = BTreeSet::new();
+        if !row.traits.iter().all(|index| held.insert(index)) {
+            return Err(Fault::at(format!("init[{place}].traits")));
+        }
     }
+    Ok(())
 }

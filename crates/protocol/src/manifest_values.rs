@@ -4,6 +4,7 @@ use crate::code::{Code, Detail, Rejection};
 use crate::ids::PublicKey;
 use crate::json::Json;
 use crate::manifest::{OUTSIDER, Op, OpSet, Reads, Trait};
+use crate::schnorr;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
@@ -85,7 +86,8 @@ pub(crate) fn text(value: &Json) -> Result<&str, Fault> {
 }
 
 pub(crate) fn identity(value: &Json) -> Result<PublicKey, Fault> {
-    PublicKey::parse(text(value)?).map_err(|_| Fault::here())
+    let key = PublicKey::parse(text(value)?).map_err(|_| Fault::here())?;
+    if schnorr::is_point(&key) { Ok(key) } else { Err(Fault::here()) }
 }
 
 pub(crate) fn state_name(value: &Json) -> Result<String, Fault> {
@@ -132,33 +134,28 @@ pub(crate) fn reads(value: &Json) -> Result<Reads, Fault> {
     }
 }
 
-pub(crate) fn ops(value: &Json) -> Result<OpSet, Fault> {
-    let mut set = OpSet::default();
-    for op in some_of(value, text)? {
-        match op.strip_prefix('_') {
-            Some(denied) => set.deny(operation(denied)?),
-            None => set.allow(operation(op)?),
+/// Reads `ops` that name these operations only.
+pub(crate) fn ops(allowed: &'static [Op]) -> impl Fn(&Json) -> Result<OpSet, Fault> {
+    move |value| {
+        let mut set = OpSet::default();
+        for name in some_of(value, text)? {
+            let (denied, name) = name.strip_prefix('_').map_or((false, name), |rest| (true, rest));
+            let op = operation(name).filter(|op| allowed.contains(op)).ok_or_else(Fault::here)?;
+            if denied { set.deny(op) } else { set.allow(op) }
         }
+        Ok(set)
     }
-    Ok(set)
 }
 
-/// `C` and `_C` only.
-pub(crate) fn ops_of_c(value: &Json) -> Result<OpSet, Fault> {
-    let set = ops(value)?;
-    let strange = |op| set.allows(op) || set.denies(op);
-    if [Op::R, Op::U, Op::D, Op::N, Op::P].into_iter().any(strange) { Err(Fault::here()) } else { Ok(set) }
-}
-
-fn operation(name: &str) -> Result<Op, Fault> {
+fn operation(name: &str) -> Option<Op> {
     match name {
-        "C" => Ok(Op::C),
-        "R" => Ok(Op::R),
-        "U" => Ok(Op::U),
-        "D" => Ok(Op::D),
-        "N" => Ok(Op::N),
-        "P" => Ok(Op::P),
-        _ => Err(Fault::here()),
+        "C" => Some(Op::C),
+        "R" => Some(Op::R),
+        "U" => Some(Op::U),
+        "D" => Some(Op::D),
+        "N" => Some(Op::N),
+        "P" => Some(Op::P),
+        _ => None,
     }
 }
 

@@ -43,7 +43,19 @@ impl KeyPair {
 }
 
 /// Whether 32 bytes are the x coordinate of a point.
+#[cfg(feature = "native")]
 pub fn is_point(key: &PublicKey) -> bool {
+    secp256k1::XOnlyPublicKey::from_byte_array(key.0).is_ok()
+}
+
+/// Whether 32 bytes are the x coordinate of a point.
+#[cfg(not(feature = "native"))]
+pub fn is_point(key: &PublicKey) -> bool {
+    is_point_portable(key)
+}
+
+/// The same check in portable Rust.
+pub fn is_point_portable(key: &PublicKey) -> bool {
     VerifyingKey::from_bytes(key.as_bytes().into()).is_ok()
 }
 

@@ -3,12 +3,12 @@
 
 use crate::commit::{CLOCK_SKEW_MS, enclave_id};
 use crate::entry::{Entry, state_commit};
-use crate::event::{Content, Event, EventError, NO_PREV};
+use crate::event::{Content, Event, EventError, NO_PREV, reference};
 use crate::fields::Fields;
 use crate::ids::{CommitHash, EnclaveId, EventHash, EventId, PublicKey};
 use crate::json;
 use crate::manifest::{BundlePolicy, Manifest};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use merkle::Hash;
@@ -54,6 +54,8 @@ pub enum ChainError {
     SecondManifest,
     /// A Migrate does not have its content, names the present key, or is not about this place.
     Migrate,
+    /// An event's content is gone and no Delete has taken it.
+    Erased,
     /// A Recovered is not of the form that a node gives it, or another commit is signed by one of the sequencers.
     NodeCommit,
 }
@@ -111,6 +113,9 @@ pub struct Chain {
     prev: EventHash,
     timestamp: u64,
     type_counts: BTreeMap<String, u64>,
+    /// Events without content; of an Update, the event that it refers to, whose Delete takes both.
+    erased: BTreeMap<EventId, Option<EventId>>,
+    deleted: BTreeSet<EventId>,
 }
 
 impl Chain {
@@ -137,8 +142,17 @@ impl Chain {
             }
         };
         let sequencers = Sequencers::new(manifest.sequencer);
-        let type_counts = BTreeMap::new();
-        let mut chain = Chain { enclave, manifest, sequencers, next_seq: 0, prev: NO_PREV, timestamp: 0, type_counts };
+        let mut chain = Chain {
+            enclave,
+            manifest,
+            sequencers,
+            next_seq: 0,
+            prev: NO_PREV,
+            timestamp: 0,
+            type_counts: BTreeMap::new(),
+            erased: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+        };
         chain.append(event)?;
         Ok(chain)
     }
@@ -149,6 +163,13 @@ impl Chain {
             return Err(ChainError::SecondManifest);
         }
         self.append(event)
+    }
+
+    /// Checks, at the end of a whole log, that each event without content has been taken by a Delete: itself, or, where it is an
+    /// Update, the event that it refers to.
+    pub fn check_erased(&self) -> Result<(), ChainError> {
+        let taken = |(id, of): (&EventId, &Option<EventId>)| self.deleted.contains(of.as_ref().unwrap_or(id));
+        if self.erased.iter().all(taken) { Ok(()) } else { Err(ChainError::Erased) }
     }
 
     /// The enclave.
@@ -189,11 +210,22 @@ impl Chain {
             let next = migrate_target(event).filter(|next| *next != self.sequencers.newest());
             self.sequencers.hand_over(event.position.seq, next.ok_or(ChainError::Migrate)?);
         }
+        self.note_erased(event);
         *self.type_counts.entry(event.event_type.clone()).or_default() += 1;
         self.next_seq += 1;
         self.prev = hash;
         self.timestamp = event.position.timestamp;
         Ok(hash)
+    }
+
+    fn note_erased(&mut self, event: &Event) {
+        let refers = reference(&event.tags);
+        match (event.event_type.as_str(), &event.content) {
+            ("Delete", _) => self.deleted.extend(refers),
+            ("Update", Content::Deleted(_)) => drop(self.erased.insert(event.id, refers)),
+            (_, Content::Deleted(_)) => drop(self.erased.insert(event.id, None)),
+            (_, Content::Present(_)) => {}
+        }
     }
 
     fn check_place(&self, event: &Event) -> Result<(), ChainError> {

@@ -4,14 +4,26 @@ use protocol::code::{Code, Detail};
 use protocol::ids::PublicKey;
 use protocol::json::{self, Json};
 use protocol::manifest::{Manifest, StateNumber};
+use protocol::manifest_lint::Advice;
+use protocol::schnorr::KeyPair;
 
-const ME: PublicKey = PublicKey([3; 32]);
+/// The key of the private key `place`.
+fn identity(place: u16) -> PublicKey {
+    let mut secret = [0; 32];
+    secret[30..].copy_from_slice(&place.to_be_bytes());
+    KeyPair::from_secret(&secret).expect("a small number is a private key").public()
+}
+
+fn me() -> PublicKey {
+    identity(1)
+}
 
 fn template(name: &str) -> Json {
     let path = format!("{}/../../vectors/templates/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).expect("the template is there");
-    let text =
-        text.replace("\"SEQ\"", &format!("\"{}\"", "44".repeat(32))).replace("\"ME\"", &format!("\"{}\"", ME.hex()));
+    let text = text
+        .replace("\"SEQ\"", &format!("\"{}\"", identity(7777).hex()))
+        .replace("\"ME\"", &format!("\"{}\"", me().hex()));
     json::parse(text.as_bytes(), json::MAX_DEPTH).expect("the template is JSON")
 }
 
@@ -54,12 +66,14 @@ fn edit(value: &mut Json, path: &str, new: Option<Json>) {
     }
 }
 
+/// The JSON of a row, in which `{ME}` and `{OTHER}` are identities.
 fn parsed(text: &str) -> Json {
+    let text = text.replace("{ME}", &me().hex()).replace("{OTHER}", &identity(2).hex());
     json::parse(text.as_bytes(), json::MAX_DEPTH).expect("the row is JSON")
 }
 
 fn path_of(content: &Json) -> Option<String> {
-    match Manifest::parse_for(content, &ME) {
+    match Manifest::parse_for(content, &me()) {
         Ok(_) => None,
         Err(rejection) => {
             assert_eq!(rejection.code, Code::InvalidManifest);
@@ -165,9 +179,10 @@ const ROWS: &[(&[(&str, &str)], &str)] = &[
     (&[("RBAC.moves[2].ops", "[\"X\"]")], "RBAC.moves[2].ops"),
     (&[("RBAC.moves[2].ops", "\"C\"")], "RBAC.moves[2].ops"),
     (&[("RBAC.moves[0].alias", "")], "RBAC.moves[0].alias"),
-    (&[("RBAC.moves[0].alias", "\"auto_join\"")], "RBAC.moves[0].alias"),
+    (&[("RBAC.moves[0].alias", "\"auto_join\"")], "RBAC.moves[1].alias"),
     (&[("RBAC.moves[0].alias", "\"a/b\"")], "RBAC.moves[0].alias"),
-    (&[("RBAC.moves[4].alias", "\"applications\"")], "RBAC.moves[0].alias"),
+    (&[("RBAC.moves[4].alias", "\"applications\"")], "RBAC.moves[4].alias"),
+    (&[("RBAC.customs[0].alias", "\"applications\"")], "RBAC.customs[0].alias"),
     (&[("RBAC.moves[4].alias", "\"other\"")], "ok"),
     (&[("RBAC.moves[0].gate.operator", "\"owner\"")], "RBAC.moves[0].gate.operator"),
     (&[("RBAC.moves[0].gate.operator", "[\"Self\"]")], "RBAC.moves[0].gate.operator"),
@@ -191,6 +206,7 @@ const ROWS: &[(&[(&str, &str)], &str)] = &[
     (&[("RBAC.slots[0].operator", "\"Self\"")], "RBAC.slots[0].operator"),
     (&[("RBAC.slots[1].operator", "\"Self\"")], "ok"),
     (&[("RBAC.slots[0].operator", "\"Public\"")], "ok"),
+    (&[("RBAC.slots[0].operator", "\"Sender\"")], "RBAC.slots[0].operator"),
     (&[("RBAC.slots[0].key", "\"\"")], "RBAC.slots[0].key"),
     (&[("RBAC.slots[0].key", "\"caf\u{e9}\"")], "RBAC.slots[0].key"),
     (&[("RBAC.slots[0].gate", "{\"operator\":[\"owner\"]}")], "RBAC.slots[0]"),
@@ -205,6 +221,8 @@ const ROWS: &[(&[(&str, &str)], &str)] = &[
     (&[("RBAC.customs[0].event", "\"a b\"")], "RBAC.customs[0].event"),
     (&[("RBAC.customs[0].operator", "\"Self\"")], "RBAC.customs[0].operator"),
     (&[("RBAC.customs[0].operator", "\"Public\"")], "ok"),
+    (&[("RBAC.customs[0].operator", "[\"MEMBER\",\"Sender\"]")], "RBAC.customs[0].ops"),
+    (&[("RBAC.customs[0].operator", "\"Sender\""), ("RBAC.customs[0].ops", "[\"U\",\"_D\"]")], "ok"),
     (&[("RBAC.customs[0].gate", "{\"operator\":[\"owner\"]}")], "RBAC.customs[0].alias"),
     (
         &[("RBAC.customs[0].gate", "{\"operator\":[\"muted\"]}"), ("RBAC.customs[0].alias", "\"talk\"")],
@@ -219,19 +237,18 @@ const ROWS: &[(&[(&str, &str)], &str)] = &[
     // init
     (&[("RBAC.init", "")], "RBAC.init"),
     (&[("RBAC.init", "[]")], "RBAC.init"),
-    (&[("RBAC.init[0].identity", "\"0505050505050505050505050505050505050505050505050505050505050505\"")], "RBAC.init"),
+    (&[("RBAC.init[0].identity", "\"{OTHER}\"")], "RBAC.init"),
+    (
+        &[("RBAC.init[0].identity", "\"0505050505050505050505050505050505050505050505050505050505050505\"")],
+        "RBAC.init[0].identity",
+    ),
+    (&[("RBAC.init[0].traits", "[\"admin\",\"admin\"]")], "RBAC.init[0].traits"),
     (&[("RBAC.init[0].identity", "\"03\"")], "RBAC.init[0].identity"),
     (&[("RBAC.init[0].state", "\"OUTSIDER\"")], "ok"),
     (&[("RBAC.init[0].state", "\"NOWHERE\"")], "RBAC.init[0].state"),
     (&[("RBAC.init[0].traits", "")], "RBAC.init[0].traits"),
     (&[("RBAC.init[0].traits", "[\"nobody\"]")], "RBAC.init[0].traits"),
-    (
-        &[(
-            "RBAC.init[+]",
-            "{\"identity\":\"0303030303030303030303030303030303030303030303030303030303030303\",\"state\":\"MEMBER\",\"traits\":[]}",
-        )],
-        "RBAC.init[1].identity",
-    ),
+    (&[("RBAC.init[+]", "{\"identity\":\"{ME}\",\"state\":\"MEMBER\",\"traits\":[]}")], "RBAC.init[1].identity"),
 ];
 
 #[test]
@@ -264,7 +281,7 @@ fn sizes_are_bounded() {
     let initial = |count: usize| {
         let mut content = template("open");
         for place in 1..count {
-            let identity = format!("{place:064x}");
+            let identity = identity(1 + place as u16).hex();
             edit(
                 &mut content,
                 "RBAC.init[+]",
@@ -311,4 +328,60 @@ fn sizes_are_bounded() {
     assert_eq!(long(256 << 10).to_jcs().len(), 256 << 10);
     assert_eq!(path_of(&long(256 << 10)), None);
     assert_eq!(path_of(&long((256 << 10) + 1)), Some(String::new()));
+}
+
+fn lints(edits: &[(&str, &str)], template_name: &str) -> Vec<(Advice, String)> {
+    let mut content = template(template_name);
+    for (path, new) in edits {
+        edit(&mut content, path, if new.is_empty() { None } else { Some(parsed(new)) });
+    }
+    let manifest = Manifest::parse(&content).expect("the edited template is valid");
+    manifest.lint().into_iter().map(|lint| (lint.advice, lint.path)).collect()
+}
+
+#[test]
+fn templates_need_no_advice_but_where_they_mean_it() {
+    assert_eq!(lints(&[], "group"), []);
+    assert_eq!(lints(&[], "open"), []);
+    assert_eq!(lints(&[], "dm"), []);
+    // Anyone may leave a notice with a person.
+    assert_eq!(lints(&[], "personal"), [(Advice::OpenToAnyone, "RBAC.customs[3]".to_string())]);
+}
+
+#[test]
+fn oddities_are_pointed_out() {
+    let gate =
+        "{\"event\":\"m\",\"operator\":\"MEMBER\",\"ops\":[\"C\"],\"alias\":\"a\",\"gate\":{\"operator\":[\"idle\"]}}";
+    let idle = ("RBAC.traits[+]", "\"idle(7)\"");
+    let rows: &[(&[(&str, &str)], &[(Advice, &str)])] = &[
+        (&[("RBAC.readers", "")], &[(Advice::NoReader, "RBAC.readers")]),
+        (&[("RBAC.customs[0].ops", "[\"C\",\"R\"]"), ("RBAC.readers", "")], &[]),
+        (
+            &[("RBAC.init[0].traits", "[]")],
+            &[(Advice::UngrantedTrait, "RBAC.traits[0]"), (Advice::NoOwner, "RBAC.init")],
+        ),
+        (&[idle], &[(Advice::UngrantedTrait, "RBAC.traits[1]")]),
+        (
+            &[idle, ("RBAC.customs[+]", gate)],
+            &[(Advice::UngrantedTrait, "RBAC.traits[1]"), (Advice::StuckGate, "RBAC.customs[1].gate")],
+        ),
+        (
+            &[
+                idle,
+                ("RBAC.init[0].traits", "[\"owner\",\"idle\"]"),
+                ("RBAC.customs[+]", "{\"event\":\"m\",\"operator\":\"idle\",\"ops\":[\"_C\"]}"),
+            ],
+            &[(Advice::LastingRestriction, "RBAC.traits[1]")],
+        ),
+        (&[("RBAC.customs[0].alias", "\"a\"")], &[(Advice::AliasWithoutGate, "RBAC.customs[0].alias")]),
+        (&[("RBAC.readers[0].reads", "[\"Message\",\"Move\"]")], &[]),
+        (&[("RBAC.readers[0].reads", "[\"Letter\"]")], &[(Advice::IdleReads, "RBAC.readers[0].reads")]),
+        (&[("RBAC.readers[0].reads", "[\"Update\"]")], &[(Advice::IdleReads, "RBAC.readers[0].reads")]),
+        (&[("bundle", "{\"timeout\":60000}")], &[]),
+        (&[("bundle", "{\"timeout\":60001}")], &[(Advice::SlowBundle, "bundle.timeout")]),
+    ];
+    for (edits, expected) in rows {
+        let expected: Vec<_> = expected.iter().map(|(advice, path)| (*advice, path.to_string())).collect();
+        assert_eq!(lints(edits, "open"), expected, "{edits:?}");
+    }
 }
