@@ -6,11 +6,12 @@ from . import cbor, enclave, replays, trees
 from . import protocol as p
 from .cases_events import load_template
 from .judges import fill_template
-from .sources import case, hex_of, priv, pub, SEQ, SEQ_PRIV, T0
+from .sources import NODE, NODE_PRIV, T0, byte_priv, case, hex_of, priv, pub
 
 PEOPLE = ("alma", "bert", "cleo", "dirk", "edda", "finn")
-KEYS = {**{name: priv(name) for name in PEOPLE}, "seq": SEQ_PRIV}
-ALMA, BERT, CLEO, DIRK, EDDA, FINN = map(pub, PEOPLE)
+KEYS = {**{name: byte_priv(byte) for byte, name in enumerate(PEOPLE, 0x61)}, "seq": NODE_PRIV}
+ALMA, BERT, CLEO, DIRK, EDDA, FINN = (p.pub_hex(KEYS[name]) for name in PEOPLE)
+NONCE = [["nonce", hex_of("nonce")[:32]]]
 
 
 def script(*rows):
@@ -23,7 +24,11 @@ def script(*rows):
 
 
 def manifest_of(template, **members):
-    return {**fill_template(load_template(template), SEQ, ALMA), **members}
+    return {**fill_template(load_template(template), NODE, ALMA), **members}
+
+
+def manifest_of_group():
+    return manifest_of("group", bundle={"size": 6, "timeout": 5000})
 
 
 def move(target, to, **app):
@@ -44,7 +49,7 @@ def group_script(content):
         {"type": "Revoke", "content": trait(CLEO, "admin")},
     ]
     return script(
-        ("alma", "Manifest", content, 0, [["nonce", hex_of("nonce")[:32]]]),
+        ("alma", "Manifest", content, 0, NONCE),
         ("alma", "Gate", {"alias": "applications", "open": True}, 0.5),
         ("dirk", "Move", move(DIRK, "PENDING", greeting="please"), 1),
         ("alma", "Move", move(DIRK, "MEMBER"), 1.5),
@@ -111,7 +116,7 @@ def open_script(content):
 
 
 def enclaves():
-    group = manifest_of("group", bundle={"size": 6, "timeout": 5000})
+    group = manifest_of_group()
     direct = manifest_of("dm")
     small = manifest_of("open", bundle={"size": 3, "timeout": 60_000})
     return [
@@ -187,7 +192,9 @@ def refused_rows():
         "clock_further_behind": ("clock_behind", 18, step("alma", "notice", "x", -17.001)),
         "clock_behind_before_expiry": ("clock_behind", 18, step("alma", "notice", "x", -20, exp=1)),
         "duplicate": ("duplicate", 28, step("cleo", "message", "stays", 64, tags=[["lang", "en"]])),
-        "another_manifest": ("enclave_exists", 28, step("alma", "Manifest", {"enc_v": 2}, 65)),
+        "manifest_again": ("enclave_exists", 28, step("alma", "Manifest", manifest_of_group(), 65, tags=NONCE)),
+        "manifest_of_another_id": ("invalid_manifest", 28, step("alma", "Manifest", manifest_of_group(), 65)),
+        "manifest_after_the_end": ("enclave_terminated", 35, step("alma", "Manifest", manifest_of_group(), 91, tags=NONCE)),
     }
 
 
@@ -228,7 +235,7 @@ class Late(enclave.Enclave):
 def played(kind, rows, template="open", **members):
     """A log made by a node of some kind, without looking at what was recorded elsewhere."""
     content = manifest_of(template, **members)
-    log = kind(SEQ_PRIV)
+    log = kind(NODE_PRIV)
     for step in script(("alma", "Manifest", content, 0), *rows):
         log.submit(replays.script_commit(log, KEYS[step["from"]], step), step["at"])
     return log
@@ -306,10 +313,10 @@ def restore_rows():
         "gone_on_after_migrate": (True, moved.snapshot()),
         "all_in_one_bundle": (False, played(Late, TALK, bundle={"size": 4, "timeout": 5000}).snapshot()),
         "open_bundle_after_due": (False, played(Late, TALK, bundle={"size": 5, "timeout": 5000}).snapshot()),
-        "tree_head_signed_again": (True, altered(image, sth=signed_again(image, SEQ_PRIV, timestamp=T0 + 99_000))),
+        "tree_head_signed_again": (True, altered(image, sth=signed_again(image, NODE_PRIV, timestamp=T0 + 99_000))),
         "tree_head_of_a_thief": (False, altered(image, sth=signed_again(image, thief), seq_pub=bytes.fromhex(p.pub_hex(thief)))),
-        "tree_head_of_another_root": (False, altered(image, sth=signed_again(image, SEQ_PRIV, root_hash=hex_of("r")))),
-        "tree_head_of_another_size": (False, altered(image, sth=signed_again(image, SEQ_PRIV, tree_size=0, root_hash=trees.EMPTY.hex()))),
+        "tree_head_of_another_root": (False, altered(image, sth=signed_again(image, NODE_PRIV, root_hash=hex_of("r")))),
+        "tree_head_of_another_size": (False, altered(image, sth=signed_again(image, NODE_PRIV, tree_size=0, root_hash=trees.EMPTY.hex()))),
         "other_seq_pub": (False, altered(image, seq_pub=bytes.fromhex(p.pub_hex(thief)))),
         # Nothing signed in a snapshot counts the events of the open bundle; only a receipt shows that one is gone.
         "open_event_dropped": (True, altered(image, events=events[:-1])),

@@ -187,7 +187,7 @@ def log_entry():
 
 
 def log_root():
-    sizes = [*range(1, 41), 63, 64, 65, 255, 256, 257, 513]
+    sizes = [*range(1, 41), 63, 64, 65, 255, 256, 257, 299]
     return [case(f"size_{n}", entries=ENTRIES, count=n) for n in sizes]
 
 
@@ -200,13 +200,13 @@ def indices(size):
 
 
 def log_inclusion():
-    pairs = [(i, n) for n in range(1, 41) for i in indices(n)] + [(256, 257), (255, 513), (512, 513)]
+    pairs = [(i, n) for n in range(1, 41) for i in indices(n)] + [(256, 257), (255, 299), (298, 299)]
     return [case(f"{i}_of_{n}", entries=ENTRIES, index=i, tree_size=n) for i, n in pairs]
 
 
 def log_consistency():
     pairs = [(m, n) for n in range(1, 41) for m in (range(n + 1) if n <= 17 else [m + 1 for m in indices(n)])]
-    pairs += [(255, 257), (256, 513), (300, 513)]
+    pairs += [(255, 257), (256, 299), (257, 300)]
     return [case(f"{m}_to_{n}", entries=ENTRIES, **{"from": m, "to": n}) for m, n in pairs]
 
 

@@ -41,10 +41,9 @@ class Enclave:
         return self.append(commit, t)
 
     def found(self, commit, t):
-        content, tags = commit["content"], commit.get("tags", [])
+        content = commit["content"]
         need(commit["type"] == "Manifest", "enclave_not_found")
-        if p.enclave_id(commit["from"], content, tags) != commit["enclave"]:
-            raise Refusal("invalid_manifest", path="enclave")
+        self.derives(commit)
         try:
             self.rules = Rules(content, commit["from"])
         except InvalidManifest as fault:
@@ -55,13 +54,21 @@ class Enclave:
         self.state = State(self.rules)
         self.sign_head(t)
 
+    @staticmethod
+    def derives(commit):
+        """A Manifest's enclave is the id that follows from it."""
+        if p.enclave_id(commit["from"], commit["content"], commit.get("tags", [])) != commit["enclave"]:
+            raise Refusal("invalid_manifest", path="enclave")
+
     def judge(self, commit):
         kind, content = commit["type"], commit.get("content")
-        need(kind != "Manifest", "enclave_exists")
         trial = self.state.copy()
         if self.taken_up:
             trial.set_status("active")
         trial.lifecycle_gate(kind)
+        if kind == "Manifest":
+            self.derives(commit)
+            raise Refusal("enclave_exists")
         trial.apply(commit["from"], kind, content, commit.get("tags", []))
         if kind == "Migrate":
             self.compare_head(content)

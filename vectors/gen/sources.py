@@ -28,6 +28,19 @@ def pub(name):
 SEQ_PRIV = priv("sequencer")
 SEQ = pub("sequencer")
 
+# Where a commit is to be signed whose author a case names by public key alone, and for the node that sequences it, keys
+# are one byte 32 times, as in enc-vectors.json: a reader of the vectors finds the private key by trying 255 bytes.
+NODE_PRIV = "44" * 32
+NODE = p.pub_hex(NODE_PRIV)
+
+
+def byte_priv(byte):
+    return bytes([byte] * 32).hex()
+
+
+def byte_pub(byte):
+    return p.pub_hex(byte_priv(byte))
+
 
 def case(name, must=None, **given):
     """One case: `given` is its input; `must` is what the computed `expected` has to contain (`...`: with any
