@@ -1,2 +1,3 @@
-//! encd
+//! `encd`: see `encd --help`.
+
 fn main() {}

@@ -1,0 +1,308 @@
+//! What stands between the network's tasks and the shards' threads: queues in, answers out.
+//!
+//! Writes wait in one bounded queue a shard for its writer thread; reads run on reader threads with connections of their own and
+//! never wait for a writer. An answer leaves only when what it says is durable.
+
+use crate::metrics::Metrics;
+use crate::outbound::Outbound;
+use crate::reader::{Busy, Readers};
+use crate::sqlite::Capabilities;
+use crate::store::{self, ShardFile};
+use crate::watch::Watches;
+use crate::writer::{self, Limits};
+use crate::{config::Config, stop::StartError};
+use protocol::{Code, EnclaveId, Rejection};
+use service::cache::Cache;
+use service::call::{Outcome, Response};
+use service::runtime::{Fault, FetchId, Fetched, NodeFacts, Runtime};
+use service::{Call, node};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{Semaphore, oneshot};
+
+/// KiB that the smallest request counts in a queue: what it takes in memory with all that hangs on it.
+const LEAST_WEIGHT: usize = 4;
+
+/// The engine, as tasks see it. Cheap to clone.
+#[derive(Clone)]
+pub struct EngineHandle {
+    shared: Arc<Shared>,
+}
+
+/// What every thread of the engine sees.
+pub struct Shared {
+    /// What is the same for every request.
+    pub facts: NodeFacts,
+    /// Keys and clock.
+    pub capabilities: Capabilities,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Who hears of changes.
+    pub watches: Watches,
+    /// Who sends what leaves the node; set before the first writer runs.
+    pub outbound: OnceLock<Outbound>,
+    shards: Vec<Shard>,
+    queue_units: usize,
+    stopping: AtomicBool,
+}
+
+struct Shard {
+    queue: mpsc::Sender<Queued>,
+    /// One permit a KiB that may wait.
+    room: Arc<Semaphore>,
+    readers: Readers,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What waits in a writer's queue.
+pub struct Queued {
+    /// The work.
+    pub job: Job,
+    /// Permits to give back when it is taken out.
+    pub weight: u32,
+}
+
+/// Work for a writer.
+pub enum Job {
+    /// A call, answered when it is durable.
+    Call {
+        /// What is asked.
+        call: Call,
+        /// It was parked and runs again.
+        resumed: bool,
+        /// Who waits for the answer.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// An alarm that has come due.
+    Alarm(EnclaveId),
+    /// The end of an outbound request.
+    Fetched(FetchId, Fetched),
+    /// Nothing comes after this.
+    Stop,
+}
+
+/// How a writer answers.
+pub enum Reply {
+    /// It is done.
+    Done(Response),
+    /// It waits for what the receiver hears, or for the deadline, and is then to be sent in again.
+    Parked {
+        /// The call.
+        call: Call,
+        /// Fires when the topic is notified.
+        wake: oneshot::Receiver<()>,
+        /// Milliseconds since the epoch.
+        deadline: u64,
+    },
+    /// The host could not do it; nothing has changed.
+    Failed(Fault),
+}
+
+/// An answer that is on its way.
+pub struct Pending(oneshot::Receiver<Reply>);
+
+impl EngineHandle {
+    /// Starts the reader threads, and the writer threads once there is somebody for what they send out.
+    pub fn start(
+        config: &Config,
+        files: Vec<ShardFile>,
+        facts: NodeFacts,
+        capabilities: Capabilities,
+        metrics: Arc<Metrics>,
+    ) -> Result<EngineHandle, StartError> {
+        let mut shards = Vec::with_capacity(files.len());
+        let mut writers = Vec::with_capacity(files.len());
+        let queue_units = config.engine.queue_kib.max(LEAST_WEIGHT);
+        for (place, file) in files.into_iter().enumerate() {
+            let (queue, jobs) = mpsc::channel();
+            let readers = Readers::start(place, &file.path, config, &facts, &capabilities)?;
+            let room = Arc::new(Semaphore::new(queue_units));
+            shards.push(Shard { queue, room, readers, thread: Mutex::new(None) });
+            writers.push((file, jobs));
+        }
+        let watches = Watches::default();
+        let shared = Shared {
+            facts,
+            capabilities,
+            metrics,
+            watches,
+            outbound: OnceLock::new(),
+            shards,
+            queue_units,
+            stopping: AtomicBool::new(false),
+        };
+        let handle = EngineHandle { shared: Arc::new(shared) };
+        if handle.shared.outbound.set(Outbound::start(config, handle.clone())).is_err() {
+            unreachable!("the cell was made three lines above and is set here only");
+        }
+        let limits = Limits::of(config);
+        for (place, (file, jobs)) in writers.into_iter().enumerate() {
+            let shard = &handle.shared.shards[place];
+            let thread = writer::start(place, file, jobs, Arc::clone(&shard.room), Arc::clone(&handle.shared), limits)?;
+            *shard.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        }
+        Ok(handle)
+    }
+
+    /// What is the same for every request.
+    pub fn facts(&self) -> &NodeFacts {
+        &self.shared.facts
+    }
+
+    /// Who hears of changes.
+    pub fn watches(&self) -> &Watches {
+        &self.shared.watches
+    }
+
+    /// How many shards there are.
+    pub fn shard_count(&self) -> usize {
+        self.shared.shards.len()
+    }
+
+    /// Answers a call, wherever it has to run. `len`: bytes of the request.
+    pub async fn call(&self, call: Call, len: usize) -> Response {
+        let call = match call.writes() {
+            true => call,
+            false => match self.read(call).await {
+                Ok(response) => return response,
+                Err(call) => *call,
+            },
+        };
+        match self.submit(call, false, len) {
+            Ok(pending) => self.finish(pending, len).await,
+            Err(rejection) => Response::error(&rejection),
+        }
+    }
+
+    /// Puts a call into its writer's queue, or says `overloaded` at once.
+    pub fn submit(&self, call: Call, resumed: bool, len: usize) -> Result<Pending, Rejection> {
+        let (shard, weight) = (self.shard(call.enclave.as_ref()), self.weight(len));
+        let permit = shard.room.try_acquire_many(weight).map_err(|_| Rejection::new(Code::Overloaded))?;
+        permit.forget();
+        self.send(shard, call, resumed, weight)
+    }
+
+    /// Puts a call into its writer's queue as soon as there is room.
+    pub async fn submit_when_free(&self, call: Call, len: usize) -> Result<Pending, Rejection> {
+        let (shard, weight) = (self.shard(call.enclave.as_ref()), self.weight(len));
+        let permit = shard.room.acquire_many(weight).await.map_err(|_| Rejection::new(Code::Overloaded))?;
+        permit.forget();
+        self.send(shard, call, false, weight)
+    }
+
+    /// Waits for an answer, sending the call in again as often as it is parked.
+    pub async fn finish(&self, mut pending: Pending, len: usize) -> Response {
+        loop {
+            match pending.0.await {
+                Ok(Reply::Done(response)) => return response,
+                Ok(Reply::Failed(fault)) => return Response::error(&rejection_of(fault)),
+                Ok(Reply::Parked { call, wake, deadline }) => {
+                    let left = deadline.saturating_sub(self.shared.capabilities.clock.now());
+                    // Notified, past the deadline, or forgotten by the writer: each is a reason to run again.
+                    let woken = tokio::time::timeout(Duration::from_millis(left), wake).await;
+                    tracing::trace!(notified = woken.is_ok(), "a parked call runs again");
+                    match self.submit(call, true, len) {
+                        Ok(again) => pending = again,
+                        Err(rejection) => return Response::error(&rejection),
+                    }
+                }
+                // The writer has stopped with the call in its queue: it has not run.
+                Err(_) => return Response::error(&Code::Overloaded.into()),
+            }
+        }
+    }
+
+    /// Runs something on a reader of an enclave's shard.
+    pub async fn on_reader<T, F>(&self, enclave: Option<&EnclaveId>, work: F) -> Result<T, Busy>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Runtime, &mut Cache, &NodeFacts) -> Result<T, Fault> + Send + 'static,
+        T: From<Fault>,
+    {
+        self.shard(enclave).readers.run(work).await
+    }
+
+    /// The end of an outbound request, for the writer of that shard. Never refused: there are no more of them than lanes.
+    pub fn fetched(&self, shard: usize, id: FetchId, fetched: Fetched) {
+        let Some(shard) = self.shared.shards.get(shard) else { return };
+        if shard.queue.send(Queued { job: Job::Fetched(id, fetched), weight: 0 }).is_err() {
+            tracing::debug!(
+                "an outbound answer came after the writer had stopped; it is asked for again at the next start"
+            );
+        }
+    }
+
+    /// Takes nothing more, lets the writers finish what they have, and waits for them.
+    pub fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        for shard in &self.shared.shards {
+            if shard.queue.send(Queued { job: Job::Stop, weight: 0 }).is_err() {
+                tracing::debug!("a writer had stopped before");
+            }
+        }
+        for shard in &self.shared.shards {
+            let thread = shard.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if thread.is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!("a writer has panicked");
+            }
+            shard.readers.stop();
+        }
+    }
+
+    /// Runs a call on a reader; one that has to write comes back.
+    async fn read(&self, call: Call) -> Result<Response, Box<Call>> {
+        let (kept, enclave) = (call.clone(), call.enclave);
+        let ran = self.on_reader(enclave.as_ref(), move |rt, cache, facts| {
+            node::run(rt, cache, facts, &call, false).map(Read::Ran)
+        });
+        match ran.await {
+            Ok(Read::Ran(Outcome::Done(response) | Outcome::Undone(response))) => Ok(response),
+            Ok(Read::Ran(Outcome::Parked { .. }) | Read::Failed(Fault::ReadOnly)) => Err(Box::new(kept)),
+            Ok(Read::Failed(fault)) => Ok(Response::error(&rejection_of(fault))),
+            Err(Busy) => Ok(Response::error(&Code::Overloaded.into())),
+        }
+    }
+
+    fn send(&self, shard: &Shard, call: Call, resumed: bool, weight: u32) -> Result<Pending, Rejection> {
+        let (reply, answer) = oneshot::channel();
+        let stopping = self.shared.stopping.load(Ordering::Acquire);
+        if stopping || shard.queue.send(Queued { job: Job::Call { call, resumed, reply }, weight }).is_err() {
+            return Err(Code::Overloaded.into());
+        }
+        Ok(Pending(answer))
+    }
+
+    fn shard(&self, enclave: Option<&EnclaveId>) -> &Shard {
+        let place = enclave.map_or(0, |enclave| store::shard_of(enclave, self.shared.shards.len()));
+        &self.shared.shards[place]
+    }
+
+    /// What a request counts in the queue; one that is larger than the queue takes all of it.
+    fn weight(&self, len: usize) -> u32 {
+        let units = (len >> 10).max(LEAST_WEIGHT).min(self.shared.queue_units);
+        u32::try_from(units).unwrap_or(u32::MAX)
+    }
+}
+
+/// What a read ends in.
+enum Read {
+    Ran(Outcome),
+    Failed(Fault),
+}
+
+impl From<Fault> for Read {
+    fn from(fault: Fault) -> Read {
+        Read::Failed(fault)
+    }
+}
+
+/// How a fault of the host is told to who asked.
+pub fn rejection_of(fault: Fault) -> Rejection {
+    match fault {
+        Fault::Full => Code::Overloaded.into(),
+        Fault::ReadOnly | Fault::Storage | Fault::Key => Code::Internal.into(),
+    }
+}

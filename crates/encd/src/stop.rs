@@ -1,0 +1,47 @@
+//! Why the process ends, as exit codes that a supervisor can tell apart (those of `sysexits.h`).
+
+use std::fmt;
+
+/// A reason to end, with the code that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// An address to listen on is not to be had.
+    Unavailable = 69,
+    /// The store failed a durable write.
+    Storage = 74,
+    /// Another process holds the data folder.
+    Held = 75,
+    /// The configuration or the data folder is unusable.
+    Config = 78,
+}
+
+/// A failure at start, with a line that says how to mend it.
+#[derive(Debug)]
+pub struct StartError {
+    /// The exit code.
+    pub exit: Exit,
+    /// What is wrong and what to do, for a person.
+    pub line: String,
+}
+
+impl StartError {
+    /// A failure of this kind.
+    pub fn new(exit: Exit, line: impl Into<String>) -> StartError {
+        StartError { exit, line: line.into() }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Ends the process at once: a durable write failed, so nobody knows what is on the disk, and only a fresh start reads it.
+/// Answers that wait for the write are never sent.
+pub fn storage_failed(shard: usize, error: &rusqlite::Error) -> ! {
+    tracing::error!(shard, %error, "a durable write failed; stopping, start again once the disk is well");
+    std::process::exit(Exit::Storage as i32)
+}

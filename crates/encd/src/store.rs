@@ -1,0 +1,144 @@
+//! The shard files of a data folder: how many, where, with which tables, and how far each has come.
+//!
+//! An enclave always hashes to the same shard, so the count is fixed when the folder is made. Beside each database stands a mark, a
+//! number that the database counts up with every transaction: a database that is behind its mark is an older copy put back, and
+//! writing to it would sign a second history (`docs/protocol.md`, Fencing).
+
+use crate::config::StoreConfig;
+use crate::folder::{Folder, write_durably};
+use crate::sqlite::{self, open_writer};
+use crate::stop::{Exit, StartError};
+use protocol::{EnclaveId, Json, json};
+use rusqlite::Connection;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Tables of the host itself, in every shard.
+const HOST_SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS host_alarms(enclave BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS host_alarms_at ON host_alarms(at);
+    CREATE TABLE IF NOT EXISTS host_mark(id INTEGER PRIMARY KEY CHECK (id = 0), transactions INTEGER NOT NULL) STRICT;
+    INSERT INTO host_mark(id, transactions) VALUES (0, 0) ON CONFLICT(id) DO NOTHING;";
+
+const MARK: &str = "SELECT transactions FROM host_mark WHERE id = 0";
+const ADVANCE_MARK: &str = "UPDATE host_mark SET transactions = transactions + 1 WHERE id = 0";
+
+/// One shard, as found at start.
+#[derive(Debug)]
+pub struct ShardFile {
+    /// Its database.
+    pub path: PathBuf,
+    /// The connection that writes it.
+    pub writer: Connection,
+    /// Its mark.
+    pub mark: Mark,
+}
+
+/// How far a shard has come, kept outside its database.
+#[derive(Debug)]
+pub struct Mark {
+    path: PathBuf,
+    /// The database is behind: it is not to be written to.
+    pub rolled_back: bool,
+}
+
+/// Which shard an enclave is in, of so many.
+pub fn shard_of(enclave: &EnclaveId, shards: usize) -> usize {
+    let mut first = [0; 8];
+    first.copy_from_slice(&enclave.0[..8]);
+    let place = u64::from_be_bytes(first) % shards as u64;
+    usize::try_from(place).expect("a remainder is smaller than its divisor, which is a usize")
+}
+
+/// Opens every shard of a folder, making what is not there.
+pub fn open(folder: &Folder, config: &StoreConfig) -> Result<Vec<ShardFile>, StartError> {
+    let count = shard_count(&folder.data(), config.shards)?;
+    (0..count).map(|shard| open_shard(folder, config, shard)).collect()
+}
+
+fn open_shard(folder: &Folder, config: &StoreConfig, shard: usize) -> Result<ShardFile, StartError> {
+    let path = folder.data().join(format!("shard-{shard}.db"));
+    let mark_path = path.with_extension("mark");
+    let unusable = |error: rusqlite::Error| {
+        StartError::new(
+            Exit::Config,
+            format!("the database {} cannot be opened ({error}); check the disk, or put a backup back", path.display()),
+        )
+    };
+    let writer = open_writer(&path, config).map_err(unusable)?;
+    if folder.is_temporary() {
+        // Nothing of it outlives the process, so nothing has to reach a disk.
+        writer.execute_batch("PRAGMA synchronous = OFF;").map_err(unusable)?;
+    }
+    writer.execute_batch(HOST_SCHEMA).map_err(unusable)?;
+    for statement in service::node::schema() {
+        writer.execute_batch(statement).map_err(unusable)?;
+    }
+    let reached = transactions(&writer).map_err(unusable)?;
+    let marked = read_mark(&mark_path)?;
+    let rolled_back = marked.is_some_and(|marked| marked > reached);
+    if rolled_back {
+        tracing::error!(
+            shard,
+            "the database is older than its mark: it is served, not written to; put the newest copy back, or, to go on from this one for good, remove the mark file and start again"
+        );
+    }
+    Ok(ShardFile { path, writer, mark: Mark { path: mark_path, rolled_back } })
+}
+
+/// Transactions that a shard has seen.
+pub fn transactions(connection: &Connection) -> rusqlite::Result<u64> {
+    let count: i64 = connection.prepare_cached(MARK)?.query_row([], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Counts the running transaction.
+pub fn advance_mark(connection: &Connection) -> rusqlite::Result<()> {
+    sqlite::execute(connection, ADVANCE_MARK)
+}
+
+impl Mark {
+    /// States outside the database how far it has come.
+    pub fn write(&self, transactions: u64) -> io::Result<()> {
+        write_durably(&self.path, format!("{transactions}\n").as_bytes())
+    }
+}
+
+fn read_mark(path: &Path) -> Result<Option<u64>, StartError> {
+    match fs::read_to_string(path) {
+        Ok(text) => match text.trim_end().parse() {
+            Ok(mark) => Ok(Some(mark)),
+            Err(_) => Err(damaged(path)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(_) => Err(damaged(path)),
+    }
+}
+
+/// What stands in `node.json`; it is made with the configured count.
+fn shard_count(data: &Path, configured: usize) -> Result<usize, StartError> {
+    let path = data.join("node.json");
+    match fs::read(&path) {
+        Ok(text) => {
+            let value = json::parse(&text, json::MAX_DEPTH).map_err(|_| damaged(&path))?;
+            let count = value.member("shards").and_then(Json::as_uint).and_then(|count| usize::try_from(count).ok());
+            count.filter(|count| *count > 0).ok_or_else(|| damaged(&path))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let text = Json::object([("shards", Json::from(configured as u64))]).to_jcs();
+            write_durably(&path, text.as_bytes()).map_err(|error| {
+                StartError::new(Exit::Config, format!("{} cannot be written ({error})", path.display()))
+            })?;
+            Ok(configured)
+        }
+        Err(_) => Err(damaged(&path)),
+    }
+}
+
+fn damaged(path: &Path) -> StartError {
+    StartError::new(
+        Exit::Config,
+        format!("the file {} is damaged or cannot be read; put it back from a backup", path.display()),
+    )
+}

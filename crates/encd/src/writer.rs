@@ -1,0 +1,452 @@
+//! The writer thread of a shard: it drains its queue into one batch, runs the batch in one transaction, and answers when that is on
+//! the disk. While one batch is being written the next one gathers, so the batch is as large as the load asks for and nobody waits
+//! when there is none.
+
+use crate::config::Config;
+use crate::engine::{Job, Queued, Reply, Shared};
+use crate::sqlite::{self, Access, Effects, SqlRuntime, fault_of};
+use crate::stop::{Exit, StartError, storage_failed};
+use crate::store::{self, Mark, ShardFile};
+use protocol::{Code, EnclaveId};
+use rusqlite::{Connection, ErrorCode};
+use service::cache::Cache;
+use service::call::{Outcome, Response, Topic};
+use service::node;
+use service::runtime::Fault;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, oneshot};
+
+/// How often the mark outside the database follows.
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
+/// Alarms that are taken into one batch.
+const ALARMS_AT_ONCE: usize = 64;
+/// When an alarm whose work failed is tried again, in milliseconds.
+const ALARM_RETRY_MS: u64 = 60_000;
+
+const NEXT_ALARM: &str = "SELECT min(at) FROM host_alarms";
+const DUE_ALARMS: &str = "SELECT enclave FROM host_alarms WHERE at <= ?1 ORDER BY at LIMIT ?2";
+const CLEAR_ALARM: &str = "DELETE FROM host_alarms WHERE enclave = ?1";
+const POSTPONE_ALARM: &str = "UPDATE host_alarms SET at = ?2 WHERE enclave = ?1";
+
+/// What one transaction holds at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    requests: usize,
+    units: usize,
+    cached_enclaves: usize,
+}
+
+struct Writer {
+    shard: usize,
+    connection: Connection,
+    cache: Cache,
+    shared: Arc<Shared>,
+    queue: Receiver<Queued>,
+    room: Arc<Semaphore>,
+    limits: Limits,
+    effects: RefCell<Effects>,
+    parked: HashMap<Topic, Vec<oneshot::Sender<()>>>,
+    next_alarm: Option<u64>,
+    mark: Mark,
+    changes_before: u64,
+    mark_due: Option<Instant>,
+}
+
+/// What has come of one job of a batch.
+enum Ran {
+    Call(Result<Outcome, Fault>),
+    Alarm,
+    Fetched(Vec<Topic>),
+}
+
+/// Whether each job of a batch can be undone by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// No savepoints: the first fault undoes the batch, which then runs again with them.
+    Batch,
+    /// A savepoint a job.
+    Job,
+}
+
+/// A job of an unguarded batch failed.
+struct Undone;
+
+impl Limits {
+    /// As configured.
+    pub fn of(config: &Config) -> Limits {
+        Limits {
+            requests: config.engine.batch_requests,
+            units: config.engine.batch_kib,
+            cached_enclaves: config.store.cached_enclaves,
+        }
+    }
+}
+
+/// Starts the thread. It ends after [`Job::Stop`], having done everything that came before.
+pub fn start(
+    shard: usize,
+    file: ShardFile,
+    queue: Receiver<Queued>,
+    room: Arc<Semaphore>,
+    shared: Arc<Shared>,
+    limits: Limits,
+) -> Result<JoinHandle<()>, StartError> {
+    let unreadable = |error: rusqlite::Error| {
+        StartError::new(Exit::Config, format!("shard {shard} cannot be read ({error}); check the disk"))
+    };
+    let mut writer = Writer {
+        shard,
+        cache: Cache::writer(limits.cached_enclaves),
+        shared,
+        queue,
+        room,
+        limits,
+        effects: RefCell::new(Effects::default()),
+        parked: HashMap::new(),
+        next_alarm: None,
+        changes_before: 0,
+        connection: file.writer,
+        mark: file.mark,
+        mark_due: None,
+    };
+    writer.next_alarm = writer.read_next_alarm().map_err(unreadable)?;
+    thread::Builder::new().name(format!("write-{shard}")).spawn(move || writer.work()).map_err(|error| {
+        StartError::new(Exit::Config, format!("no thread can be started ({error}); raise the limit of threads"))
+    })
+}
+
+impl Writer {
+    fn work(mut self) {
+        let mut batch = Vec::with_capacity(self.limits.requests);
+        loop {
+            let last = self.gather(&mut batch);
+            self.take_due_alarms(&mut batch);
+            if !batch.is_empty() {
+                self.run(&mut batch);
+            }
+            self.follow_with_mark(last);
+            if last {
+                break;
+            }
+        }
+        if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);") {
+            tracing::warn!(shard = self.shard, %error, "the last checkpoint failed; the next start makes up for it");
+        }
+    }
+
+    /// Waits for something to do, then takes all there is within the limits. Answers whether the end was asked for.
+    fn gather(&mut self, batch: &mut Vec<Job>) -> bool {
+        let first = match self.idle_time() {
+            None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(time) => self.queue.recv_timeout(time),
+        };
+        let mut next = match first {
+            Ok(queued) => Some(queued),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return true,
+        };
+        let mut units = 0;
+        let mut last = false;
+        while let Some(Queued { job, weight }) = next {
+            units += weight as usize;
+            if let Job::Stop = job {
+                last = true;
+                break;
+            }
+            batch.push(job);
+            if batch.len() >= self.limits.requests || units >= self.limits.units {
+                break;
+            }
+            next = self.queue.try_recv().ok();
+        }
+        self.room.add_permits(units);
+        last
+    }
+
+    /// How long to wait for the queue; none: for as long as it takes.
+    fn idle_time(&self) -> Option<Duration> {
+        let now = self.shared.capabilities.clock.now();
+        let alarm = self.next_alarm.map(|at| Duration::from_millis(at.saturating_sub(now)));
+        let mark = self.mark_due.map(|due| due.saturating_duration_since(Instant::now()));
+        match (alarm, mark) {
+            (Some(alarm), Some(mark)) => Some(alarm.min(mark)),
+            (alarm, mark) => alarm.or(mark),
+        }
+    }
+
+    fn take_due_alarms(&mut self, batch: &mut Vec<Job>) {
+        let now = self.shared.capabilities.clock.now();
+        if self.mark.rolled_back || self.next_alarm.is_none_or(|at| at > now) {
+            return;
+        }
+        match self.due_alarms(now) {
+            Ok(due) => batch.extend(due.into_iter().map(Job::Alarm)),
+            Err(error) => tracing::error!(shard = self.shard, %error, "alarms cannot be read"),
+        }
+    }
+
+    fn due_alarms(&self, now: u64) -> rusqlite::Result<Vec<EnclaveId>> {
+        let mut statement = self.connection.prepare_cached(DUE_ALARMS)?;
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let due = statement.query_map((now, ALARMS_AT_ONCE as i64), |row| row.get(0).map(EnclaveId))?;
+        due.collect()
+    }
+
+    fn read_next_alarm(&self) -> rusqlite::Result<Option<u64>> {
+        let at: Option<i64> = self.connection.prepare_cached(NEXT_ALARM)?.query_row([], |row| row.get(0))?;
+        Ok(at.map(|at| u64::try_from(at).unwrap_or(0)))
+    }
+
+    /// Runs a batch to its durable end and answers it.
+    fn run(&mut self, batch: &mut Vec<Job>) {
+        if self.mark.rolled_back {
+            refuse(batch, Code::RolledBack);
+            return;
+        }
+        let started = Instant::now();
+        let alarms = batch.iter().any(|job| matches!(job, Job::Alarm(_)));
+        let first = if batch.len() == 1 { Guard::Job } else { Guard::Batch };
+        match self.attempt(batch, first).or_else(|Undone| self.attempt(batch, Guard::Job)) {
+            Ok(ran) => self.commit(batch, ran, started),
+            // The disk was so full that the savepoints went with the transaction.
+            Err(Undone) => refuse(batch, Code::Overloaded),
+        }
+        if alarms {
+            self.next_alarm = self.read_next_alarm().unwrap_or_else(|error| {
+                tracing::error!(shard = self.shard, %error, "alarms cannot be read");
+                None
+            });
+        }
+    }
+
+    /// Begins a transaction and runs the jobs in it.
+    fn attempt(&mut self, batch: &[Job], guard: Guard) -> Result<Vec<Ran>, Undone> {
+        *self.effects.borrow_mut() = Effects::default();
+        self.require("BEGIN IMMEDIATE");
+        self.changes_before = self.connection.total_changes();
+        let mut ran = Vec::with_capacity(batch.len());
+        for job in batch {
+            match self.run_guarded(job, guard) {
+                Ok(done) => ran.push(done),
+                Err(Undone) => {
+                    self.undo_all();
+                    return Err(Undone);
+                }
+            }
+        }
+        Ok(ran)
+    }
+
+    fn run_guarded(&mut self, job: &Job, guard: Guard) -> Result<Ran, Undone> {
+        let fetches = self.effects.borrow().fetches.len();
+        if guard == Guard::Job {
+            self.require("SAVEPOINT job");
+        }
+        let result = self.run_job(job);
+        let stays = !matches!(result, Err(_) | Ok(Ran::Call(Ok(Outcome::Undone(_)))));
+        if !stays && (guard == Guard::Batch || self.connection.is_autocommit()) {
+            return Err(Undone);
+        }
+        if !stays {
+            self.require("ROLLBACK TO job");
+            self.effects.borrow_mut().fetches.truncate(fetches);
+        }
+        if guard == Guard::Job {
+            self.require("RELEASE job");
+        }
+        match result {
+            Ok(ran) if stays => Ok(ran),
+            Ok(ran) => {
+                self.forget(job);
+                Ok(ran)
+            }
+            Err(fault) => Ok(self.failed(job, fault)),
+        }
+    }
+
+    fn run_job(&mut self, job: &Job) -> Result<Ran, Fault> {
+        let rt = SqlRuntime::new(&self.connection, &self.shared.capabilities, Access::Write, &self.effects);
+        let (cache, facts) = (&mut self.cache, &self.shared.facts);
+        let result = match job {
+            Job::Call { call, resumed, .. } => node::run(&rt, cache, facts, call, *resumed).map(|o| Ran::Call(Ok(o))),
+            Job::Alarm(enclave) => match clear_alarm(&self.connection, enclave) {
+                Ok(()) => node::alarm(&rt, cache, facts, enclave).map(|()| Ran::Alarm),
+                Err(error) => Err(fault_of(&error)),
+            },
+            Job::Fetched(id, fetched) => node::fetched(&rt, cache, facts, *id, fetched).map(Ran::Fetched),
+            Job::Stop => unreachable!("the end is taken out where the batch is gathered"),
+        };
+        rt.settle(result)
+    }
+
+    /// What is remembered of the enclave of a job that was undone is no longer so.
+    fn forget(&mut self, job: &Job) {
+        match job {
+            Job::Call { call, .. } => call.enclave.iter().for_each(|enclave| self.cache.forget(enclave)),
+            Job::Alarm(enclave) => self.cache.forget(enclave),
+            Job::Fetched(..) | Job::Stop => self.cache.clear(),
+        }
+    }
+
+    /// What is left of a job that was undone by a fault; an alarm is put off.
+    fn failed(&mut self, job: &Job, fault: Fault) -> Ran {
+        self.forget(job);
+        match job {
+            Job::Call { .. } => Ran::Call(Err(fault)),
+            Job::Alarm(enclave) => {
+                let at = self.shared.capabilities.clock.now() + ALARM_RETRY_MS;
+                tracing::error!(shard = self.shard, ?fault, "what was due could not be done; it is tried again");
+                if let Err(error) = postpone_alarm(&self.connection, enclave, at) {
+                    tracing::error!(shard = self.shard, %error, "an alarm could not be put off");
+                }
+                Ran::Alarm
+            }
+            Job::Fetched(..) => {
+                tracing::error!(shard = self.shard, ?fault, "the end of an outbound request could not be stored");
+                Ran::Fetched(Vec::new())
+            }
+            Job::Stop => unreachable!("the end is taken out where the batch is gathered"),
+        }
+    }
+
+    /// Makes the batch durable; only then does anybody hear of it.
+    fn commit(&mut self, batch: &mut Vec<Job>, ran: Vec<Ran>, started: Instant) {
+        let written = self.connection.prepare_cached("COMMIT").and_then(|mut commit| {
+            if self.connection.total_changes() != self.changes_before {
+                store::advance_mark(&self.connection)?;
+            }
+            commit.raw_execute()
+        });
+        if let Err(error) = written {
+            if error.sqlite_error_code() != Some(ErrorCode::DiskFull) {
+                storage_failed(self.shard, &error);
+            }
+            tracing::error!(shard = self.shard, "the disk is full");
+            self.undo_all();
+            refuse(batch, Code::Overloaded);
+            return;
+        }
+        self.shared.metrics.transaction(batch.len(), started.elapsed());
+        self.mark_due.get_or_insert_with(|| started + MARK_INTERVAL);
+        self.publish(batch, ran);
+    }
+
+    fn publish(&mut self, batch: &mut Vec<Job>, ran: Vec<Ran>) {
+        let mut changed: Vec<EnclaveId> = Vec::new();
+        let mut topics = Vec::new();
+        for (job, ran) in batch.drain(..).zip(ran) {
+            match (job, ran) {
+                (Job::Call { call, reply, .. }, Ran::Call(result)) => {
+                    changed.extend(call.enclave);
+                    let reply_with = self.reply_of(call, result);
+                    if reply.send(reply_with).is_err() {
+                        tracing::trace!("nobody waits for an answer any more");
+                    }
+                }
+                (Job::Alarm(enclave), Ran::Alarm) => changed.push(enclave),
+                (Job::Fetched(..), Ran::Fetched(found)) => topics.extend(found),
+                (Job::Call { .. } | Job::Alarm(_) | Job::Fetched(..) | Job::Stop, _) => {
+                    unreachable!("each job has what came of it at the same place")
+                }
+            }
+        }
+        changed.sort_unstable();
+        changed.dedup();
+        self.shared.watches.announce(&changed);
+        for topic in topics {
+            self.wake(&topic);
+        }
+        let effects = self.effects.take();
+        if let Some(at) = effects.alarm {
+            self.next_alarm = Some(self.next_alarm.map_or(at, |earlier| earlier.min(at)));
+        }
+        if let Some(outbound) = self.shared.outbound.get() {
+            effects.fetches.into_iter().for_each(|fetch| outbound.submit(self.shard, fetch));
+        }
+    }
+
+    fn reply_of(&mut self, call: service::Call, result: Result<Outcome, Fault>) -> Reply {
+        match result {
+            Ok(Outcome::Done(response) | Outcome::Undone(response)) => Reply::Done(response),
+            Ok(Outcome::Parked { topic, deadline }) => {
+                let (waker, wake) = oneshot::channel();
+                self.park(topic, waker);
+                Reply::Parked { call, wake, deadline }
+            }
+            Err(fault) => Reply::Failed(fault),
+        }
+    }
+
+    fn park(&mut self, topic: Topic, waker: oneshot::Sender<()>) {
+        // Those who have given up are swept out before the map grows.
+        if self.parked.len() == self.parked.capacity() {
+            self.parked.retain(|_, wakers| {
+                wakers.retain(|waker| !waker.is_closed());
+                !wakers.is_empty()
+            });
+        }
+        self.parked.entry(topic).or_default().push(waker);
+    }
+
+    fn wake(&mut self, topic: &Topic) {
+        for waker in self.parked.remove(topic).unwrap_or_default() {
+            if waker.send(()).is_err() {
+                tracing::trace!("a parked call has passed its deadline");
+            }
+        }
+    }
+
+    fn undo_all(&mut self) {
+        if !self.connection.is_autocommit() {
+            self.require("ROLLBACK");
+        }
+        self.cache.clear();
+        *self.effects.borrow_mut() = Effects::default();
+    }
+
+    /// Runs a statement that opens, closes or undoes a transaction. If even that fails, nobody knows what the connection holds.
+    fn require(&self, sql: &'static str) {
+        if let Err(error) = sqlite::execute(&self.connection, sql) {
+            storage_failed(self.shard, &error);
+        }
+    }
+
+    fn follow_with_mark(&mut self, at_once: bool) {
+        let Some(due) = self.mark_due else { return };
+        if !at_once && due > Instant::now() {
+            return;
+        }
+        self.mark_due = None;
+        let written = store::transactions(&self.connection)
+            .map_err(|error| error.to_string())
+            .and_then(|reached| self.mark.write(reached).map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            tracing::error!(shard = self.shard, %error, "the mark outside the database could not be written");
+        }
+    }
+}
+
+fn clear_alarm(connection: &Connection, enclave: &EnclaveId) -> rusqlite::Result<()> {
+    connection.prepare_cached(CLEAR_ALARM)?.execute([&enclave.0[..]]).map(|_| ())
+}
+
+fn postpone_alarm(connection: &Connection, enclave: &EnclaveId, at: u64) -> rusqlite::Result<()> {
+    let at = i64::try_from(at).unwrap_or(i64::MAX);
+    connection.prepare_cached(POSTPONE_ALARM)?.execute((&enclave.0[..], at)).map(|_| ())
+}
+
+/// Answers every call of a batch with one code.
+fn refuse(batch: &mut Vec<Job>, code: Code) {
+    for job in batch.drain(..) {
+        if let Job::Call { reply, .. } = job
+            && reply.send(Reply::Done(Response::error(&code.into()))).is_err()
+        {
+            tracing::trace!("nobody waits for an answer any more");
+        }
+    }
+}
