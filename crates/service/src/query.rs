@@ -12,6 +12,8 @@ use protocol::{Code, EnclaveId, Event, Json, MAX_INTEGER};
 
 /// Places read ahead of one index at a time.
 const AHEAD: u64 = 64;
+/// Rows read at a time when every event has to be looked at.
+const SCAN: u64 = 256;
 
 /// A page of events.
 pub struct Page {
@@ -138,20 +140,40 @@ struct Range<'a> {
 }
 
 impl Range<'_> {
-    /// Reads event after event.
+    /// Reads event after event, some rows at a time: on some hosts an answer is whole before its first row is seen.
     fn scan(&self, rt: &dyn Runtime, page: &mut Filling) -> Result<(), Fault> {
-        const UP: &str = event_columns!("WHERE enclave = ?1 AND seq >= ?2 AND seq <= ?3 ORDER BY seq");
-        const DOWN: &str = event_columns!("WHERE enclave = ?1 AND seq >= ?2 AND seq <= ?3 ORDER BY seq DESC");
-        let params = [Value::Blob(&self.enclave.0), int(self.first), int(self.last)];
-        let mut fault = None;
-        rt.sql_query(if self.reverse { DOWN } else { UP }, &params, &mut |row| match rows::event(row) {
-            Ok(stored) => page.take(stored),
-            Err(error) => {
-                fault = Some(error);
-                false
+        const UP: &str = event_columns!("WHERE enclave = ?1 AND seq >= ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4");
+        const DOWN: &str = event_columns!("WHERE enclave = ?1 AND seq >= ?2 AND seq <= ?3 ORDER BY seq DESC LIMIT ?4");
+        let (mut first, mut last) = (self.first, self.last);
+        while first <= last {
+            // One more than the page wants tells whether more remain.
+            let rows = (page.filter.limit - page.page.events.len() as u64 + 1).min(SCAN);
+            let params = [Value::Blob(&self.enclave.0), int(first), int(last), int(rows)];
+            let (mut fault, mut count, mut end, mut more) = (None, 0, 0, true);
+            rt.sql_query(if self.reverse { DOWN } else { UP }, &params, &mut |row| match rows::event(row) {
+                Ok(stored) => {
+                    (count, end) = (count + 1, stored.event.position.seq);
+                    more = page.take(stored);
+                    more
+                }
+                Err(error) => {
+                    fault = Some(error);
+                    false
+                }
+            })?;
+            if let Some(fault) = fault {
+                return Err(fault);
             }
-        })?;
-        fault.map_or(Ok(()), Err)
+            if !more || count < rows {
+                return Ok(());
+            }
+            match self.reverse {
+                false => first = end + 1,
+                true if end == 0 => return Ok(()),
+                true => last = end - 1,
+            }
+        }
+        Ok(())
     }
 }
 
