@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "vectors"))
 import client
 from gen import aead
 from gen import protocol as p
-from gen.sources import hex_of, priv, SEQ, SEQ_PRIV
+from gen.sources import SEQ, SEQ_PRIV, hex_of, priv
 
 ENCLAVE, PRIV = hex_of("transport enclave"), priv("transport client")
 EVENT = {"enclave": ENCLAVE, "seq": 0, "content": "žluť 🐎"}

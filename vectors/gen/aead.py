@@ -43,14 +43,14 @@ def permute(state):
 
 def chacha_block(key, counter, nonce):
     state = CONSTANT + struct.unpack("<8I", key) + (counter,) + struct.unpack("<3I", nonce)
-    return struct.pack("<16I", *((a + b) & 0xFFFFFFFF for a, b in zip(permute(state), state)))
+    return struct.pack("<16I", *((a + b) & 0xFFFFFFFF for a, b in zip(permute(state), state, strict=True)))
 
 
 def chacha_xor(key, counter, nonce, data):
     out = bytearray()
     for start in range(0, len(data), 64):
         stream = chacha_block(key, counter + start // 64, nonce)
-        out += bytes(a ^ b for a, b in zip(data[start : start + 64], stream))
+        out += bytes(a ^ b for a, b in zip(data[start : start + 64], stream, strict=False))
     return bytes(out)
 
 

@@ -2,7 +2,15 @@
 
 import json
 
-from . import cases_enclaves, cases_events, cases_primitives, cases_roles, cases_sessions, cases_trees
+from . import (
+    cases_enclaves,
+    cases_events,
+    cases_manifest,
+    cases_primitives,
+    cases_roles,
+    cases_sessions,
+    cases_trees,
+)
 from .replays import recompute
 
 ABOUT = (
@@ -11,7 +19,7 @@ ABOUT = (
     "error, opens:false or evidence is negative. In a script's tags \"$n\" stands for the id of event n. In a template \"SEQ\" "
     "and \"ME\" are filled with `sequencer` and `from`."
 )
-MODULES = (cases_primitives, cases_events, cases_sessions, cases_trees, cases_enclaves, cases_roles)
+MODULES = (cases_primitives, cases_events, cases_sessions, cases_trees, cases_enclaves, cases_roles, cases_manifest)
 
 
 class Unexpected(ValueError):

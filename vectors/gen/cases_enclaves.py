@@ -156,10 +156,11 @@ def enclave_proofs():
     return [case(name, of=f"enclave/{name}", state=state_keys(name)) for name in NAMES]
 
 
+def step(author, kind, content, seconds, **more):
+    return {"from": author, "type": kind, "content": content, "at": T0 + round(seconds * 1000), **more}
+
+
 def refused_rows():
-    step = lambda author, kind, content, seconds, **more: {
-        "from": author, "type": kind, "content": content, "at": T0 + round(seconds * 1000), **more
-    }
     return {
         "before_the_gate_opens": ("gate_closed", 0, step("dirk", "Move", move(DIRK, "PENDING"), 0.5)),
         "pending_writes": ("unauthorized", 2, step("dirk", "message", "x", 1.5)),
@@ -305,6 +306,7 @@ def restore_rows():
     reordered = {name: image[name] for name in ("bundles", "events", "manifest", "seq_pub", "sth")}
     unsorted = b"\xa5" + b"".join(cbor.encode(k) + cbor.encode(v) for k, v in reordered.items())
     thief = priv("thief")
+    empty = signed_again(image, NODE_PRIV, tree_size=0, root_hash=trees.EMPTY.hex())
     return {
         "closed_by_time": (True, data),
         "terminated": (True, node("group").snapshot()),
@@ -316,7 +318,7 @@ def restore_rows():
         "tree_head_signed_again": (True, altered(image, sth=signed_again(image, NODE_PRIV, timestamp=T0 + 99_000))),
         "tree_head_of_a_thief": (False, altered(image, sth=signed_again(image, thief), seq_pub=bytes.fromhex(p.pub_hex(thief)))),
         "tree_head_of_another_root": (False, altered(image, sth=signed_again(image, NODE_PRIV, root_hash=hex_of("r")))),
-        "tree_head_of_another_size": (False, altered(image, sth=signed_again(image, NODE_PRIV, tree_size=0, root_hash=trees.EMPTY.hex()))),
+        "tree_head_of_another_size": (False, altered(image, sth=empty)),
         "other_seq_pub": (False, altered(image, seq_pub=bytes.fromhex(p.pub_hex(thief)))),
         # Nothing signed in a snapshot counts the events of the open bundle; only a receipt shows that one is gone.
         "open_event_dropped": (True, altered(image, events=events[:-1])),

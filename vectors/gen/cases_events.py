@@ -4,7 +4,7 @@ import json
 import pathlib
 
 from . import protocol as p
-from .sources import case, digest, hex_of, priv, pub, SEQ, SEQ_PRIV, T0
+from .sources import SEQ, SEQ_PRIV, T0, case, digest, hex_of, priv, pub
 
 TEMPLATES = pathlib.Path(__file__).parent.parent / "templates"
 MAX = 2**53 - 1
@@ -125,7 +125,8 @@ def event_window():
 def enclave_id():
     content = load_template("open")
     rows = [case("template_as_it_stands", **{"from": pub("dora")}, content=content, tags=[])]
-    for name, tags in (("nonce", [["nonce", "00112233"]]), ("two_nonces", [["nonce", "01"], ["nonce", "02"]]), ("other_order", [["nonce", "02"], ["nonce", "01"]])):
+    first, second = ["nonce", "01"], ["nonce", "02"]
+    for name, tags in (("nonce", [["nonce", "00112233"]]), ("two", [first, second]), ("other_order", [second, first])):
         rows.append(case(name, **{"from": pub("dora")}, content={"enc_v": 2, "sequencer": SEQ}, tags=tags))
     rows.append(case("other_author", **{"from": pub("emil")}, content={"enc_v": 2, "sequencer": SEQ}, tags=[["nonce", "01"]]))
     return rows

@@ -4,7 +4,7 @@ from . import aead
 from . import protocol as p
 from . import secp256k1 as ec
 from .json_text import jcs
-from .sources import case, digest, hex_of, no_curve_x, priv, pub, SEQ, SEQ_PRIV, T0
+from .sources import SEQ, SEQ_PRIV, T0, case, digest, hex_of, no_curve_x, priv, pub
 
 EXPIRES = T0 // 1000 + 3600
 ENCLAVE = hex_of("session enclave")
@@ -114,11 +114,14 @@ def transport():
     return rows
 
 
+def flip(data, at):
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
 def transport_refused():
     key, other, nonce = digest("aead key"), digest("other aead key"), digest("aead nonce")[:24]
     ad, text = b"enc:query" + digest("ad"), b"some request"
     sealed = aead.seal(key, nonce, text, ad)
-    flip = lambda data, at: data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
     rows = {
         "opens": (True, key, nonce, sealed, ad),
         "empty_text_opens": (True, key, nonce, aead.seal(key, nonce, b"", ad), ad),

@@ -2,7 +2,7 @@
 
 from . import judges, trees
 from . import protocol as p
-from .sources import case, digest, hex_of, priv, pub, SEQ_PRIV, T0
+from .sources import SEQ_PRIV, T0, case, digest, hex_of, priv, pub
 
 ENTRIES = (
     'entry i: events_root = SHA-256("vector <2i>"), last event hash = SHA-256("vector <2i+1>"), '
@@ -94,7 +94,8 @@ def smt_proof():
             continue
         first, last = min(leaves), max(leaves)
         neighbour = (int.from_bytes(first, "big") ^ 1).to_bytes(21, "big")
-        for label, key in (("first", first), ("last", last), ("absent", trees.state_key(1, digest(name))), ("neighbour", neighbour)):
+        absent = trees.state_key(1, digest(name))
+        for label, key in (("first", first), ("last", last), ("absent", absent), ("neighbour", neighbour)):
             rows.append(case(f"{name}_{label}", {"valid": True}, leaves=as_json(leaves), key=key.hex()))
     return rows + broken_state_proofs()
 
@@ -288,10 +289,12 @@ def log_head(size):
 
 
 def sth():
+    rows = [(f"size_{n}", T0 + n, n, log_head(n)) for n in (0, 1, 2, 17, 257)]
+    rows.append(("greatest_numbers", 2**53 - 1, 2**53 - 1, hex_of("r")))
     return [
-        case(f"size_{n}", enclave=ENCLAVE, timestamp=T0 + n, tree_size=n, root_hash=log_head(n), priv=SEQ_PRIV)
-        for n in (0, 1, 2, 17, 257)
-    ] + [case("greatest_numbers", enclave=ENCLAVE, timestamp=2**53 - 1, tree_size=2**53 - 1, root_hash=hex_of("r"), priv=SEQ_PRIV)]
+        case(name, enclave=ENCLAVE, timestamp=at, tree_size=size, root_hash=root, priv=SEQ_PRIV)
+        for name, at, size, root in rows
+    ]
 
 
 def checkpoint():
