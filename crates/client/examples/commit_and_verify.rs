@@ -1,3 +1,4 @@
+//! Makes an enclave, commits to it and verifies the proof: `cargo run -p client --example commit_and_verify [URL]`.
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     use client::{Enclave, Identity, MemoryStore, Node, Template};
     use protocol::Json;

@@ -4,7 +4,6 @@ use crate::enclave::{Enclave, HeldSession};
 use crate::error::{Answer, Error, Falsehood};
 use crate::identity::fill_random;
 use crate::link::Reply;
-use crate::refusal::Refusal;
 use protocol::json::{self, MAX_DEPTH};
 use protocol::session::Session;
 use protocol::transport::{Nonce, OpenedRequest, SealedResponse, TransportKeys};
@@ -124,9 +123,4 @@ impl Enclave {
         *held = Some(HeldSession { sequencer, session });
         Ok(taken)
     }
-}
-
-/// Whether an error is the node's refusal of the session, after which one more try with a new session makes sense.
-pub(crate) fn is_session_refusal(refusal: &Refusal) -> bool {
-    matches!(refusal.code, protocol::Code::SessionExpired | protocol::Code::InvalidSession)
 }

@@ -33,8 +33,8 @@ pub(crate) struct HeldSession {
 pub struct EnclaveInfo {
     /// The key that sequences now.
     pub sequencer: PublicKey,
-    /// Verifier key of the log's checkpoints.
-    pub log_vkey: String,
+    /// Verifier key of the log's checkpoints, once there is one.
+    pub log_vkey: Option<String>,
     /// Whether the id is the Manifest's own.
     pub bound: bool,
     /// Whether this node sequences it.
@@ -247,6 +247,10 @@ fn parse_info(value: Json) -> Result<(EnclaveId, EnclaveInfo), protocol::Rejecti
         Json::Bool(flag) => Ok(flag),
         _ => Err(protocol::fields::wrong("info")),
     };
+    let text = |value: Json| match value {
+        Json::Text(text) => Ok(text),
+        _ => Err(protocol::fields::wrong("log_vkey")),
+    };
     let inside = match fields.optional("last_seq") {
         None => None,
         Some(last_seq) => Some(EnclaveInside {
@@ -264,7 +268,7 @@ fn parse_info(value: Json) -> Result<(EnclaveId, EnclaveInfo), protocol::Rejecti
     };
     let info = EnclaveInfo {
         sequencer: PublicKey(fields.hex("sequencer")?),
-        log_vkey: fields.text("log_vkey")?,
+        log_vkey: fields.optional("log_vkey").map(text).transpose()?,
         bound: flag(fields.required("bound")?)?,
         live: flag(fields.required("live")?)?,
         status: fields.text("status")?,

@@ -24,7 +24,7 @@ pub enum Error {
     /// node stores it once.
     Undecided(CommitHash),
     /// The node has refused.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// The answer does not hold. Nothing of it was kept or returned.
     False(Falsehood),
     /// The enclave's id proves nothing about who made it, and the caller has pinned neither its Manifest nor its sequencer.
@@ -368,6 +368,6 @@ fn replay_part(part: ReplayPart) -> String {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        Error::Refused(refusal)
+        Error::Refused(Box::new(refusal))
     }
 }

@@ -83,7 +83,7 @@ impl Enclave {
     /// # Errors
     /// [`Falsehood::Checkpoint`].
     pub fn checkpoint(&self) -> Result<ProvenCheckpoint, Error> {
-        let log_vkey = self.info()?.log_vkey;
+        let log_vkey = self.info()?.log_vkey.ok_or(Falsehood::Checkpoint)?;
         let bytes = self.node.link.get(&self.path("checkpoint"), &[])?.bytes()?;
         let (note, checkpoint) = self.read_checkpoint(&bytes, &log_vkey).ok_or(Falsehood::Checkpoint)?;
         let head = self.sth()?;

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod asking;
+pub mod audit;
 mod contradiction;
 pub mod enclave;
 pub mod error;
@@ -18,21 +19,27 @@ pub mod folder;
 pub mod heads;
 pub mod identity;
 mod link;
+pub mod names;
 pub mod node;
 pub mod pin;
+pub mod proof_file;
 pub mod proofs;
+pub mod push;
 pub mod reading;
 pub mod refusal;
+pub mod replay;
 pub mod store;
 pub mod submit;
 pub mod templates;
 pub mod thread;
+pub mod watch;
 
 pub use enclave::Enclave;
 pub use error::{Answer, Error, Falsehood};
 pub use filter::Filter;
 pub use folder::FolderStore;
 pub use identity::Identity;
+pub use names::Name;
 pub use node::Node;
 pub use pin::{Pin, Trust};
 pub use refusal::Refusal;

@@ -151,6 +151,8 @@ pub(crate) fn chain_falsehood(error: ChainError, event: &Event) -> Falsehood {
         ChainError::Sequencer => Falsehood::OtherSequencer { seq, found: event.position.sequencer },
         ChainError::Seq | ChainError::TypeSeq | ChainError::Timestamp => Falsehood::Order { seq },
         ChainError::Prev => Falsehood::Chain { seq },
-        ChainError::Migrate | ChainError::NodeCommit => Falsehood::Event { seq, fault: EventError::OtherCommit },
+        ChainError::Migrate | ChainError::NodeCommit | ChainError::Erased => {
+            Falsehood::Event { seq, fault: EventError::OtherCommit }
+        }
     }
 }

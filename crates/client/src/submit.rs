@@ -1,6 +1,5 @@
 //! Commits: signed, sent once, and believed only by a receipt that verifies.
 
-use crate::asking::Route;
 use crate::enclave::{Created, Enclave};
 use crate::error::{Answer, Error, Falsehood};
 use crate::filter::Filter;
@@ -144,7 +143,7 @@ impl Enclave {
     /// A receipt must fit those that were known before the commit was sent.
     fn check_against(&self, known: &[Receipt], receipt: &Receipt, duplicate: bool) -> Result<(), Error> {
         let seq = receipt.position.seq;
-        for other in known.iter().filter(|other| other.position.seq == seq && *other != receipt) {
+        if let Some(other) = known.iter().find(|other| other.position.seq == seq && *other != receipt) {
             self.keep_two_receipts(other, receipt)?;
             return Err(Falsehood::Equivocation { at: seq }.into());
         }
@@ -157,17 +156,6 @@ impl Enclave {
         }
         Ok(())
     }
-
-    /// Registers a push endpoint, or, with none, unregisters all of this identity.
-    ///
-    /// # Errors
-    /// [`Error::Refused`], [`Error::False`].
-    pub fn register_push(&self, url: Option<&str>) -> Result<(), Error> {
-        let url = url.map_or(Json::Null, Json::from);
-        let answer = self.ask(Route::PlainAction("push"), vec![("url", url)], Answer::Done)?;
-        let done = Json::object([("ok", Json::Bool(true))]);
-        if answer == done { Ok(()) } else { Err(Falsehood::Shape(Answer::Done).into()) }
-    }
 }
 
 /// A receipt, or the receipt inside a `duplicate`.
@@ -176,7 +164,7 @@ fn read_fate(answer: Result<Json, Error>) -> Result<Fate, Error> {
         Ok(value) => Receipt::from_json(value).map(Fate::Fresh).map_err(|_| Falsehood::Shape(Answer::Receipt).into()),
         Err(Error::Refused(refusal)) => match refusal.detail.receipt {
             Some(receipt) if refusal.code == Code::Duplicate => Ok(Fate::Before(receipt)),
-            Some(_) | None => Err(refusal.into()),
+            Some(_) | None => Err(Error::Refused(refusal)),
         },
         Err(other) => Err(other),
     }
