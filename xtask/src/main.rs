@@ -1,2 +1,49 @@
-//! xtask
-fn main() {}
+//! Automation: `cargo xtask test` is the one command that checks everything; the others are its steps.
+
+mod licences;
+mod mutants;
+mod readme;
+mod steps;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test       everything below but bench, as CI runs it; installs what it needs and says what is missing
+  tidy       the rules of the house that a machine can check: file and function length, crate arrows, names, leftovers
+  licences   the licences and sources of every dependency
+  nostd      the pure crates on aarch64-unknown-none and wasm32-unknown-unknown
+  vectors    the golden vectors, made again by plain Python and compared
+  workers    the WebAssembly module and the Worker around it, into workers/build
+  mutants    the kernel's named mutants: its tests must catch each
+  readme     every shell block of README.md and docs/, run against a node of its own
+  help       this text
+";
+
+fn main() -> ExitCode {
+    let command = std::env::args().nth(1).unwrap_or_default();
+    let result = match command.as_str() {
+        "test" => steps::test(),
+        "tidy" => tidy::check().map(|count| println!("tidy: {count} files")),
+        "licences" => licences::check().map(|count| println!("licences: {count} packages")),
+        "nostd" => steps::no_std(),
+        "vectors" => steps::vectors().map(drop),
+        "workers" => steps::workers(),
+        "mutants" => mutants::run().map(|count| println!("mutants: {count} caught")),
+        "readme" => readme::run().map(|count| println!("readme: {count} blocks")),
+        "" | "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!("there is no command `{other}`; `cargo xtask help` lists them")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
