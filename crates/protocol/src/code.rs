@@ -42,67 +42,67 @@ macro_rules! codes {
 
 codes! {
     /// Not RFC 8259 JSON in UTF-8.
-    InvalidJson = "invalid_json", 400, "The body is not JSON; send one JSON text in UTF-8 without a byte order mark.";
+    InvalidJson = "invalid_json", 400, "The body is not JSON in UTF-8; send one well-formed JSON text without a byte order mark.";
     /// No such path, action or method.
-    InvalidRoute = "invalid_route", 404, "There is no such route; see /openapi.json for the paths and methods this node serves.";
+    InvalidRoute = "invalid_route", 404, "There is no such route or method here; check the path and the method against the node's API description.";
     /// JSON, but not of the shape or within the limits that are listed for it.
-    InvalidStructure = "invalid_structure", 400, "A member is missing, unknown, of the wrong form or beyond its limit; compare the request with the protocol's tables.";
+    InvalidStructure = "invalid_structure", 400, "A member is missing, unknown or malformed; correct the request to the listed members, lower-case hex and whole numbers.";
     /// The given hash is not the commit's.
-    InvalidHash = "invalid_hash", 400, "The hash is not that of the commit; recompute it from the members that are sent.";
+    InvalidHash = "invalid_hash", 400, "The commit's hash is not the hash of its members; compute the hash again and sign the commit again.";
     /// The signature does not verify.
-    InvalidSignature = "invalid_signature", 401, "The signature does not verify under the author's key; sign the commit hash again.";
+    InvalidSignature = "invalid_signature", 401, "The signature does not verify under the author's key; sign the commit's hash with the key named in from.";
     /// `exp` lies in the past.
-    Expired = "expired", 400, "The commit has expired; check the clock, sign again with a later exp.";
+    Expired = "expired", 400, "The time allowed for this request has passed; check your clock, make the request again and send it at once.";
     /// `exp` lies more than an hour ahead.
-    ExpTooFar = "exp_too_far", 400, "The expiry is more than an hour ahead; check the clock, sign again with a nearer exp.";
+    ExpTooFar = "exp_too_far", 400, "The expiry lies more than one hour ahead; check your clock and sign the commit again with a nearer expiry.";
     /// The commit is stored already.
-    Duplicate = "duplicate", 409, "This commit is stored already; its receipt is in the answer when the signature is the stored one.";
+    Duplicate = "duplicate", 409, "This commit is already stored; do not send it again, and sign a new commit if you want a second event.";
     /// No permission.
-    Unauthorized = "unauthorized", 403, "The identity has no permission for this; ask an owner for the role, or send a session.";
+    Unauthorized = "unauthorized", 403, "You may not do this here; use an identity or session with the needed role, or ask an owner of the enclave to grant it.";
     /// The session token does not hold.
-    InvalidSession = "invalid_session", 401, "The session is not valid here; make a new one for this enclave's sequencer key.";
+    InvalidSession = "invalid_session", 401, "The session is not valid for this identity and node; make a new session token and send it together with from.";
     /// The session is over.
-    SessionExpired = "session_expired", 401, "The session has expired; make a new one.";
+    SessionExpired = "session_expired", 401, "The session has expired; make a new session token and send the request again.";
     /// No such enclave here.
-    EnclaveNotFound = "enclave_not_found", 404, "This node does not hold that enclave; check the id and the node's address.";
+    EnclaveNotFound = "enclave_not_found", 404, "This node does not hold that enclave; check the enclave's id, or ask a registry which node holds it.";
     /// The id is taken by another Manifest.
-    EnclaveExists = "enclave_exists", 409, "An enclave with this id exists already; put a nonce tag into the Manifest to make another.";
+    EnclaveExists = "enclave_exists", 409, "An enclave with this id already exists here with other contents; add a nonce tag to the Manifest to make a different one.";
     /// Paused.
-    EnclavePaused = "enclave_paused", 403, "The enclave is paused; commit again after it is resumed.";
+    EnclavePaused = "enclave_paused", 403, "The enclave is paused; wait until an authorised member resumes it.";
     /// Terminated.
-    EnclaveTerminated = "enclave_terminated", 410, "The enclave is terminated; it can be read, nothing can be added.";
+    EnclaveTerminated = "enclave_terminated", 410, "The enclave is terminated and takes no more commits; use another enclave.";
     /// Migrated.
-    EnclaveMigrated = "enclave_migrated", 410, "The enclave has moved to another sequencer; commit there.";
+    EnclaveMigrated = "enclave_migrated", 410, "The enclave has moved to another sequencer; send the commit to the node that holds the new sequencer key.";
     /// Not live on this node.
-    ReadOnly = "read_only", 403, "This node serves the enclave read-only; commit at the node that is live for it.";
+    ReadOnly = "read_only", 403, "This node only serves a copy of the enclave; send the commit to the node that sequences it.";
     /// The manifest breaks a rule.
-    InvalidManifest = "invalid_manifest", 400, "The manifest breaks a rule at the given path; mend it and check it with a linter.";
+    InvalidManifest = "invalid_manifest", 400, "The Manifest breaks a rule at the given path; correct that place and sign the Manifest again.";
     /// The target's or trait's rank is not below the author's.
-    RankTooLow = "rank_too_low", 403, "The author's rank does not reach; somebody of higher rank must do this.";
+    RankTooLow = "rank_too_low", 403, "Your rank does not suffice for this target or trait; ask a member of higher rank to do it.";
     /// The gate is closed.
-    GateClosed = "gate_closed", 403, "The gate is closed; ask one of its operators to open it.";
+    GateClosed = "gate_closed", 403, "The gate for this action is closed; ask one of its operators to open it.";
     /// The state does not allow this.
-    BadState = "bad_state", 409, "The present state does not allow this; read the state and decide again.";
+    BadState = "bad_state", 409, "The present state does not allow this; read the current state and decide again.";
     /// No such event, key, alias, target or page.
-    NotFound = "not_found", 404, "There is nothing of that name, or it may not be read by this identity.";
+    NotFound = "not_found", 404, "There is no such thing that you may see here; check the id, key, alias or index.";
     /// The event is not in a closed bundle yet.
-    NotBundled = "not_bundled", 409, "The event is not in a closed bundle yet; ask again after the bundle's timeout.";
+    NotBundled = "not_bundled", 409, "This is not yet in a closed bundle; ask again after the bundle's timeout.";
     /// More bytes than allowed.
-    TooLarge = "too_large", 413, "The request is larger than this node takes; see its limits at GET /.";
+    TooLarge = "too_large", 413, "The request is larger than this node takes; make it smaller or split it.";
     /// The Content-Type is not the route's.
-    UnsupportedMediaType = "unsupported_media_type", 415, "The route needs another Content-Type; see /openapi.json.";
+    UnsupportedMediaType = "unsupported_media_type", 415, "The Content-Type is missing or wrong for this route; send the type that the route's description names.";
     /// More than a limit or quota allows.
-    LimitExceeded = "limit_exceeded", 400, "A limit or quota is exceeded; ask for less, or see the limits at GET /.";
+    LimitExceeded = "limit_exceeded", 400, "The request goes beyond a limit of this node; ask for less, or free what you no longer use.";
     /// Too many requests.
-    RateLimited = "rate_limited", 429, "Too many requests; wait as long as Retry-After says.";
+    RateLimited = "rate_limited", 429, "Too many requests in a short time; wait as long as Retry-After says and send fewer.";
     /// The node cannot take more at present.
-    Overloaded = "overloaded", 503, "The node cannot take this at present and has done nothing; try again after Retry-After.";
+    Overloaded = "overloaded", 503, "The node is too busy or too full to take this; wait as long as Retry-After says and try again.";
     /// The node's clock is behind the enclave's last event.
-    ClockBehind = "clock_behind", 503, "The node's clock is behind this enclave's last event; its operator must mend the clock.";
+    ClockBehind = "clock_behind", 503, "The node's clock is behind the enclave's last event; its operator must set the clock before it takes commits.";
     /// The database is behind its high-water mark.
-    RolledBack = "rolled_back", 503, "The node's database is older than what it has signed; its operator must decide how to go on.";
+    RolledBack = "rolled_back", 503, "The node's stored data is older than what it has already signed; its operator must decide before it takes commits.";
     /// A fault of the node.
-    Internal = "internal", 500, "The node has failed at this request and stored nothing of it; its operator finds the cause in the log.";
+    Internal = "internal", 500, "The node failed to answer; try again later, and tell its operator if it goes on.";
 }
 
 /// Why a request was refused: a stable code and what differs from case to case.

@@ -1,6 +1,7 @@
 //! BIP-340 over 32-byte messages as they stand, auxiliary randomness 32 zero bytes: signatures are reproducible.
 
 use crate::ids::{PublicKey, Signature};
+use core::fmt;
 use k256::schnorr::{SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
@@ -39,6 +40,13 @@ impl KeyPair {
     /// The secret scalar as it was given, for the transport's key agreement and the log key's derivation.
     pub(crate) fn secret(&self) -> &[u8; 32] {
         &self.secret
+    }
+}
+
+/// Shows the public half only.
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyPair({})", self.public())
     }
 }
 

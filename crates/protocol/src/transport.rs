@@ -277,3 +277,35 @@ fn hex_bytes(text: &str) -> Option<Vec<u8>> {
         .map(|pair| core::str::from_utf8(pair).ok().and_then(|pair| parse_hex::<1>(pair).ok()).map(|[byte]| byte))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Nonce, open};
+    use crate::ids::parse_hex;
+    use serde_json::Value;
+    use std::string::String;
+    use std::vec::Vec;
+
+    fn bytes(value: &Value) -> Vec<u8> {
+        super::hex_bytes(value.as_str().expect("a text")).expect("hex")
+    }
+
+    /// The group `transport_refused` names key and associated data outright, which no caller of this module can.
+    #[test]
+    fn refused_texts_do_not_open() {
+        for (name, cases) in [("enc-vectors.json", 4), ("generated.json", 15)] {
+            let path = [env!("CARGO_MANIFEST_DIR"), "/../../vectors/", name].concat();
+            let text: String = std::fs::read_to_string(path).expect("the vectors are there");
+            let file: Value = serde_json::from_str(&text).expect("the vectors are JSON");
+            let rows = file["groups"]["transport_refused"].as_array().expect("the group is there");
+            assert_eq!(rows.len(), cases);
+            for row in rows {
+                let input = &row["input"];
+                let key = parse_hex(input["key"].as_str().expect("a text")).expect("a key");
+                let nonce = Nonce(parse_hex(input["nonce"].as_str().expect("a text")).expect("a nonce"));
+                let opened = open(&key, &nonce, &bytes(&input["ad"]), &bytes(&input["ciphertext"]));
+                assert_eq!(opened.is_some(), row["expected"]["opens"] == true, "{}", row["name"]);
+            }
+        }
+    }
+}

@@ -220,11 +220,12 @@ impl Chain {
 
     fn note_erased(&mut self, event: &Event) {
         let refers = reference(&event.tags);
-        match (event.event_type.as_str(), &event.content) {
-            ("Delete", _) => self.deleted.extend(refers),
-            ("Update", Content::Deleted(_)) => drop(self.erased.insert(event.id, refers)),
-            (_, Content::Deleted(_)) => drop(self.erased.insert(event.id, None)),
-            (_, Content::Present(_)) => {}
+        if event.event_type == "Delete" {
+            self.deleted.extend(refers);
+        }
+        if let Content::Deleted(_) = event.content {
+            let of = refers.filter(|_| event.event_type == "Update");
+            self.erased.insert(event.id, of);
         }
     }
 

@@ -102,8 +102,11 @@ fn templates_are_accepted() {
     assert_eq!(group.trait_named("dataview").map(|index| index.0), Some(3));
 }
 
+/// Paths, and the JSON that is put there; none removes what is there.
+type Edits<'a> = &'a [(&'a str, &'a str)];
+
 /// (edits of the group template, path of the refusal or "ok")
-const ROWS: &[(&[(&str, &str)], &str)] = &[
+const ROWS: &[(Edits<'_>, &str)] = &[
     // the root
     (&[("enc_v", "")], "enc_v"),
     (&[("enc_v", "1")], "enc_v"),
@@ -330,7 +333,7 @@ fn sizes_are_bounded() {
     assert_eq!(path_of(&long((256 << 10) + 1)), Some(String::new()));
 }
 
-fn lints(edits: &[(&str, &str)], template_name: &str) -> Vec<(Advice, String)> {
+fn lints(edits: Edits<'_>, template_name: &str) -> Vec<(Advice, String)> {
     let mut content = template(template_name);
     for (path, new) in edits {
         edit(&mut content, path, if new.is_empty() { None } else { Some(parsed(new)) });
@@ -353,7 +356,7 @@ fn oddities_are_pointed_out() {
     let gate =
         "{\"event\":\"m\",\"operator\":\"MEMBER\",\"ops\":[\"C\"],\"alias\":\"a\",\"gate\":{\"operator\":[\"idle\"]}}";
     let idle = ("RBAC.traits[+]", "\"idle(7)\"");
-    let rows: &[(&[(&str, &str)], &[(Advice, &str)])] = &[
+    let rows: &[(Edits<'_>, &[(Advice, &str)])] = &[
         (&[("RBAC.readers", "")], &[(Advice::NoReader, "RBAC.readers")]),
         (&[("RBAC.customs[0].ops", "[\"C\",\"R\"]"), ("RBAC.readers", "")], &[]),
         (
