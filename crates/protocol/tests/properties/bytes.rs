@@ -107,8 +107,11 @@ proptest! {
     }
 }
 
-/// An answer of each kind that is read, as JSON.
-fn shapes() -> Vec<(&'static str, Json, fn(Json) -> Option<Json>)> {
+/// A kind's name, one of the kind, and how it is read and written again.
+type Shape = (&'static str, Json, fn(Json) -> Option<Json>);
+
+/// One of each kind that is read.
+fn shapes() -> Vec<Shape> {
     let log = |text: &str| json::parse(text.as_bytes(), json::MAX_DEPTH).expect("JSON");
     let hash = "ab".repeat(32);
     let entry = format!("{{\"events_root\":\"{hash}\",\"state_commit\":\"{hash}\",\"first_seq\":3,\"count\":2}}");
