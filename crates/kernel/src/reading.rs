@@ -5,7 +5,7 @@ use crate::rights::Actor;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use protocol::Manifest;
-use protocol::manifest::{Column, CustomRule, Op, OpSet, Reads, SlotKind, StateNumber};
+use protocol::manifest::{Column, CustomRule, Op, OpSet, ReaderRule, Reads, SlotKind, StateNumber};
 use protocol::state::Bitmask;
 
 /// How much of a type an identity may read.
@@ -89,8 +89,7 @@ impl<'a> Reader<'a> {
         if self.denied(event_type, &self.actor) {
             return Reach::Nothing;
         }
-        let now =
-            |row: &protocol::manifest::ReaderRule| self.actor.matches(row.column) && names(&row.reads, event_type);
+        let now = |row: &ReaderRule| self.actor.matches(row.column) && names(&row.reads, event_type);
         if customs.allows(Op::R) || self.manifest.rbac.readers.iter().any(now) {
             return Reach::Everything;
         }

@@ -84,7 +84,8 @@ fn gate(dice: &mut Dice<'_>, alias: &str) -> String {
 
 fn readers(dice: &mut Dice<'_>) -> String {
     rows(dice, 4, |dice, _| {
-        let reads = if dice.one_in(2) { "\"*\"".to_owned() } else { dice.some(&["note", "vote", "Shared", "Move", "Update"]) };
+        let reads =
+            if dice.one_in(2) { "\"*\"".to_owned() } else { dice.some(&["note", "vote", "Shared", "Move", "Update"]) };
         let retention = dice.of(&["snapshot", "current"]);
         format!(r#"{{"type":"{}","reads":{reads},"retention":"{retention}"}}"#, dice.of(&COLUMNS))
     })
@@ -267,9 +268,9 @@ fn content(said: &Said) -> Json {
         }
         Said::Gate(alias, open) => Json::object([("alias", Json::from(alias.as_str())), ("open", Json::from(*open))]),
         Said::Bundle(parts) => {
-            let parts = parts.iter().map(|part| {
-                Json::object([("type", Json::from(type_of(part))), ("content", content(part))])
-            });
+            let parts = parts
+                .iter()
+                .map(|part| Json::object([("type", Json::from(type_of(part))), ("content", content(part))]));
             Json::object([("ops", Json::Array(parts.collect()))])
         }
         Said::Slot { key, set, .. } => {
@@ -342,7 +343,11 @@ fn compare_readers(world: &World, naive: &Naive, people: &[PublicKey]) {
                 let expected = naive.may_read(who, event_type, seq);
                 assert_eq!(reader.may_read(event_type, seq), expected, "{who:?} {event_type} {seq}");
             }
-            assert_eq!(reader.may_read_now(event_type), naive.may_read(who, event_type, u64::MAX), "{who:?} {event_type}");
+            assert_eq!(
+                reader.may_read_now(event_type),
+                naive.may_read(who, event_type, u64::MAX),
+                "{who:?} {event_type}"
+            );
         }
     }
 }

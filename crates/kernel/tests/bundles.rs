@@ -29,11 +29,16 @@ fn a_full_bundle_closes_with_its_last_event() {
             assert_eq!(world.head.open.map_or(0, |open| open.count), events % u64::from(size));
             assert_eq!(world.last.close, events.is_multiple_of(u64::from(size)));
         }
-        let expected: Vec<_> = (0..11 / u64::from(size)).map(|index| (index * u64::from(size), u64::from(size))).collect();
+        let expected: Vec<_> =
+            (0..11 / u64::from(size)).map(|index| (index * u64::from(size), u64::from(size))).collect();
         assert_eq!(cuts(&world), expected);
-        let last = world.entries.last().expect("one") ;
+        let last = world.entries.last().expect("one");
         let closing = &world.events[(last.first_seq + last.count - 1) as usize];
-        assert_eq!(world.heads.last(), Some(&closing.position.timestamp), "the time of a full bundle is its last event's");
+        assert_eq!(
+            world.heads.last(),
+            Some(&closing.position.timestamp),
+            "the time of a full bundle is its last event's"
+        );
     }
 }
 

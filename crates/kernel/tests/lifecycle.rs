@@ -95,7 +95,11 @@ fn what_is_not_live_is_read_only() {
     world.run("alice message -> enclave_paused \n bob Resume -> read_only");
 }
 
-fn migrate(world: &mut World, author: &str, change: impl FnOnce(&mut Vec<(&'static str, Json)>)) -> Result<(), Rejection> {
+fn migrate(
+    world: &mut World,
+    author: &str,
+    change: impl FnOnce(&mut Vec<(&'static str, Json)>),
+) -> Result<(), Rejection> {
     let mut members = vec![
         ("new_sequencer", Json::from(id("dave").hex())),
         ("prev_seq", Json::from(world.head.last_seq())),
@@ -131,7 +135,11 @@ fn migrate_names_the_whole_past() {
     let prev = Json::from(world.head.prev.hex());
     assert_eq!(migrate(&mut world, "alice", set("prev", prev)), Ok(()));
     assert_eq!((world.head.lifecycle, world.head.migrated_to), (Lifecycle::Migrated, Some(id("dave"))));
-    assert_eq!(world.entries.last().map(|entry| (entry.first_seq, entry.count)), Some((2, 2)), "it closes the open bundle");
+    assert_eq!(
+        world.entries.last().map(|entry| (entry.first_seq, entry.count)),
+        Some((2, 2)),
+        "it closes the open bundle"
+    );
 }
 
 #[test]
@@ -174,7 +182,7 @@ fn after_a_migrate_the_next_event_removes_the_leaf() {
     for (next, leaf_after) in [("alice message", None), ("alice Pause", Some(1)), ("alice Terminate", Some(2))] {
         let mut world = ship("alice Migrate dave -> ok");
         assert!(world.head.take_up());
-        world.sequencer = 4;
+        world.sequencer = [4; 32];
         assert_eq!((leaf(&world), world.head.lifecycle, world.head.live), (Some(3), Lifecycle::Active, true));
         assert_eq!(world.head.sequencer, id("dave"));
         let seq = world.head.next_seq;
@@ -188,7 +196,7 @@ fn after_a_migrate_the_next_event_removes_the_leaf() {
 fn a_second_migrate_may_follow_at_once() {
     let mut world = ship("alice Migrate dave -> ok");
     assert!(world.head.take_up());
-    world.sequencer = 4;
+    world.sequencer = [4; 32];
     world.run("alice Migrate erin -> ok");
     assert_eq!((leaf(&world), world.head.migrated_to), (Some(3), Some(id("erin"))));
 }
@@ -204,12 +212,17 @@ fn only_a_migrate_is_taken_up() {
 }
 
 /// What the node makes, and what replay meets again.
-fn recover(world: &World, author: &protocol::schnorr::KeyPair, change: impl FnOnce(&mut Draft)) -> Result<Transition, Rejection> {
+fn recover(
+    world: &World,
+    author: &protocol::schnorr::KeyPair,
+    change: impl FnOnce(&mut Draft),
+) -> Result<Transition, Rejection> {
     let content = Json::object([("prev_seq", Json::from(world.head.last_seq()))]);
     let mut draft = Draft::new(world.enclave(), "Recovered", &content, START + 60_000);
     change(&mut draft);
     let node = world.sequencer_key();
-    let enclave = Enclave { manifest: &world.manifest, head: &world.head, is_node_key: &|key: &PublicKey| *key == node };
+    let enclave =
+        Enclave { manifest: &world.manifest, head: &world.head, is_node_key: &|key: &PublicKey| *key == node };
     let Ok(outcome) = recovered(&enclave, world, &draft.sign(author), START);
     outcome
 }
@@ -222,7 +235,10 @@ fn recovered_is_the_nodes_own() {
     let code = |outcome: Result<Transition, Rejection>| outcome.expect_err("refused").code;
     assert_eq!(code(recover(&world, &key("alice"), |_| {})), Code::Unauthorized);
     assert_eq!(code(recover(&world, &secret(NODE), |draft| draft.exp += 1)), Code::InvalidStructure);
-    assert_eq!(code(recover(&world, &secret(NODE), |draft| draft.tags = vec![vec!["t".into()]])), Code::InvalidStructure);
+    assert_eq!(
+        code(recover(&world, &secret(NODE), |draft| draft.tags = vec![vec!["t".into()]])),
+        Code::InvalidStructure
+    );
     assert_eq!(code(recover(&world, &secret(NODE), |draft| draft.content = "{}".into())), Code::InvalidStructure);
     assert_eq!(code(recover(&world, &secret(NODE), |draft| draft.content = "{\"prev_seq\":0}".into())), Code::BadState);
     assert_eq!(code(recover(&world, &secret(NODE), |draft| draft.event_type = "message".into())), Code::Unauthorized);

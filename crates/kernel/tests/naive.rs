@@ -188,7 +188,9 @@ impl Naive {
         let judged = ways.filter(|row| row.ops.allows(Op::C)).map(|row| {
             let from = state_name(&self.manifest, row.from);
             let denied = self.manifest.rbac.moves.iter().any(|other| {
-                (other.from, other.to) == (row.from, row.to) && other.ops.denies(Op::C) && self.any(&other.operator, &is)
+                (other.from, other.to) == (row.from, row.to)
+                    && other.ops.denies(Op::C)
+                    && self.any(&other.operator, &is)
             });
             let reaches = match themselves {
                 true => row.operator.contains(&Column::Own),
@@ -230,7 +232,8 @@ impl Naive {
 
     fn grant(&self, roles: &mut Roles, author: &PublicKey, target: &PublicKey, held: &str) -> &'static str {
         let is = roles.columns(author);
-        let above = self.above_trait(roles, author, held) && (author == target || self.stands_above(roles, author, target));
+        let above =
+            self.above_trait(roles, author, held) && (author == target || self.stands_above(roles, author, target));
         let judged = self.granting(GrantKind::Grant, held).map(|(operator, scope)| {
             vec![
                 ("unauthorized", self.any(operator, &is)),
@@ -254,7 +257,8 @@ impl Naive {
         let answer = if author == target && declared && !self.restrictive(held) {
             if fits { "ok" } else { "bad_state" }
         } else {
-            let above = author != target && self.above_trait(roles, author, held) && self.stands_above(roles, author, target);
+            let above =
+                author != target && self.above_trait(roles, author, held) && self.stands_above(roles, author, target);
             let judged = self.granting(GrantKind::Revoke, held).map(|(operator, scope)| {
                 vec![
                     ("unauthorized", self.any(operator, &is)),
@@ -370,11 +374,9 @@ impl Naive {
         let mine: Vec<_> = rows.filter(|row| self.any(&row.operator, &is)).collect();
         let ops: Vec<OpSet> = mine.iter().map(|row| row.ops).collect();
         let mut giving = mine.iter().filter(|row| row.ops.allows(op));
-        let passes = giving.any(|row| {
-            row.gate.is_none() || row.alias.as_ref().is_some_and(|alias| self.roles.open.contains(alias))
-        });
-        let checks =
-            vec![("unauthorized", permitted(&ops, op)), ("bad_state", !deleted), ("gate_closed", passes)];
+        let passes = giving
+            .any(|row| row.gate.is_none() || row.alias.as_ref().is_some_and(|alias| self.roles.open.contains(alias)));
+        let checks = vec![("unauthorized", permitted(&ops, op)), ("bad_state", !deleted), ("gate_closed", passes)];
         furthest(vec![checks]).to_owned()
     }
 
@@ -392,7 +394,11 @@ impl Naive {
             Said::App(event_type) => event_type.clone(),
             Said::Slot { own, key, set } => {
                 let key = slot_key(author, *own, key);
-                if *set { self.filled.insert(key) } else { self.filled.remove(&key) };
+                if *set {
+                    self.filled.insert(key)
+                } else {
+                    self.filled.remove(&key)
+                };
                 "a slot".into()
             }
             Said::Delete(event) => {

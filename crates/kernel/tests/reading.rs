@@ -111,7 +111,11 @@ fn reading_nothing_is_told_apart() {
 
 #[test]
 fn who_leaves_by_its_own_move_keeps_what_was() {
-    check("bob page -> ok \n bob Move bob OUTSIDER -> ok", "bob", "Own<=2 Shared<=2 draft<=2 flyer notice page<=2 *<=2");
+    check(
+        "bob page -> ok \n bob Move bob OUTSIDER -> ok",
+        "bob",
+        "Own<=2 Shared<=2 draft<=2 flyer notice page<=2 *<=2",
+    );
     let world = library("bob page -> ok \n bob Move bob OUTSIDER -> ok \n alice page -> ok");
     let bob = world.reader(Some(&id("bob")));
     let rows = [("page", 1, true), ("page", 2, true), ("page", 3, false), ("flyer", 3, true), ("minutes", 1, false)];
@@ -132,10 +136,15 @@ fn retention_is_no_present_right() {
 
 #[test]
 fn the_last_own_move_counts() {
-    let script = "bob Move bob OUTSIDER -> ok \n alice page -> ok \n bob Move bob MEMBER -> ok \n bob Move bob GUEST -> ok";
+    let script =
+        "bob Move bob OUTSIDER -> ok \n alice page -> ok \n bob Move bob MEMBER -> ok \n bob Move bob GUEST -> ok";
     check(script, "bob", "Own<=4 Shared<=4 draft<=4 flyer<=4 notice page *<=4");
     // A Move that leaves nothing changes nothing.
-    check(&format!("{script} \n bob Move bob OUTSIDER -> ok"), "bob", "Own<=4 Shared<=4 draft<=4 flyer notice page<=4 *<=4");
+    check(
+        &format!("{script} \n bob Move bob OUTSIDER -> ok"),
+        "bob",
+        "Own<=4 Shared<=4 draft<=4 flyer notice page<=4 *<=4",
+    );
 }
 
 #[test]
@@ -148,7 +157,11 @@ fn joining_gives_the_past() {
 fn one_moved_by_another_keeps_nothing() {
     check("alice Move bob OUTSIDER -> ok", "bob", "flyer notice");
     check("bob Move bob GUEST -> ok \n alice Move bob OUTSIDER -> ok", "bob", "flyer notice"); // also what it had kept
-    check("bob Move bob OUTSIDER -> ok \n alice Move bob MEMBER -> ok \n alice Move bob GUEST -> ok", "bob", "notice page");
+    check(
+        "bob Move bob OUTSIDER -> ok \n alice Move bob MEMBER -> ok \n alice Move bob GUEST -> ok",
+        "bob",
+        "notice page",
+    );
 }
 
 #[test]
@@ -214,7 +227,9 @@ fn a_deny_takes_push() {
     let mut world = library("");
     world.put("carol", "GUEST", &["editor", "banned"]);
     let mask = world.mask(&id("carol"));
-    assert!(!may_push(&world.manifest, mask, "page", None, Op::P) && may_push(&world.manifest, mask, "page", None, Op::N));
+    assert!(
+        !may_push(&world.manifest, mask, "page", None, Op::P) && may_push(&world.manifest, mask, "page", None, Op::N)
+    );
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Rank, Move, Grant, Revoke, Transfer, Gate, AC_Bundle: a row for every line of the tables (`docs/protocol.md`, Rank, Events).
 
 use crate::world::*;
-use protocol::code::{Code, Detail};
 use protocol::Rejection;
+use protocol::code::{Code, Detail};
 
 const CLUB: &str = r#"{"enc_v":2,"sequencer":"SEQ","RBAC":{
   "states":["MEMBER","GUEST","BLOCKED"],
@@ -171,7 +171,9 @@ fn the_last_owner_stays() {
     club("alice Move alice GUEST -> ok \n = alice GUEST owner"); // keeps it
     let mut two = World::new(CLUB);
     two.put("dave", "MEMBER", &["owner"]);
-    two.run("alice Revoke alice owner -> ok \n dave Revoke dave owner -> bad_state \n dave Move dave OUTSIDER -> bad_state");
+    two.run(
+        "alice Revoke alice owner -> ok \n dave Revoke dave owner -> bad_state \n dave Move dave OUTSIDER -> bad_state",
+    );
     house("alice Move alice MEMBER -> bad_state");
     house("alice Move carol OWNER -> ok \n alice Move alice MEMBER -> ok \n carol Move carol MEMBER -> bad_state");
 }
@@ -256,9 +258,13 @@ fn gate() {
 
 #[test]
 fn a_bundle_is_all_or_nothing_on_the_running_state() {
-    club("bob AC_Bundle Move greta MEMBER ; Grant greta vip ; Gate door open -> ok \n = greta MEMBER vip \n gate door open");
+    club(
+        "bob AC_Bundle Move greta MEMBER ; Grant greta vip ; Gate door open -> ok \n = greta MEMBER vip \n gate door open",
+    );
     club("bob AC_Bundle Move greta MEMBER ; Grant greta admin -> unauthorized@1 \n = greta OUTSIDER");
-    club("alice AC_Bundle Grant dave admin ; Transfer dave owner ; Gate hall closed -> unauthorized@2 \n = dave MEMBER");
+    club(
+        "alice AC_Bundle Grant dave admin ; Transfer dave owner ; Gate hall closed -> unauthorized@2 \n = dave MEMBER",
+    );
     club("alice AC_Bundle Gate hall closed ; Transfer dave owner ; Move alice OUTSIDER -> ok \n = alice OUTSIDER");
     club("alice AC_Bundle Move alice OUTSIDER ; Transfer dave owner -> bad_state@0");
     club("bob AC_Bundle Grant dave mod ; Revoke dave mod -> ok \n = dave MEMBER");

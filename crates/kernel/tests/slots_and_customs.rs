@@ -91,7 +91,13 @@ fn a_slot_holds_the_hash_of_any_value() {
 #[test]
 fn a_slots_content_has_its_shape() {
     let mut world = board("");
-    for content in ["{}", "{\"key\":\"topic\"}", "{\"value\":1}", "{\"key\":1,\"value\":1}", "{\"key\":\"topic\",\"value\":1,\"x\":1}"] {
+    for content in [
+        "{}",
+        "{\"key\":\"topic\"}",
+        "{\"value\":1}",
+        "{\"key\":1,\"value\":1}",
+        "{\"key\":\"topic\",\"value\":1,\"x\":1}",
+    ] {
         let commit = world.sign("alice", "Shared", &json(content), &[]);
         assert_eq!(world.submit(&commit).expect_err(content).code, Code::InvalidStructure, "{content}");
     }
@@ -120,7 +126,9 @@ fn customs_say_who_creates() {
 fn a_gate_on_a_row_holds_for_that_row() {
     board("greta wish -> gate_closed \n alice wish -> ok"); // the admin's row has no gate
     board("alice Gate wishes open -> ok \n greta wish -> ok \n bob wish -> unauthorized");
-    board("alice Gate wishes open -> ok \n greta wish -> ok \n alice Gate wishes closed -> ok \n greta wish -> gate_closed");
+    board(
+        "alice Gate wishes open -> ok \n greta wish -> ok \n alice Gate wishes closed -> ok \n greta wish -> gate_closed",
+    );
 }
 
 #[test]
@@ -139,7 +147,9 @@ fn a_closed_gate_does_not_lift_a_deny() {
 
 #[test]
 fn an_alias_without_gate_is_nobodys_to_turn() {
-    board("alice Gate plain open -> unauthorized \n greta Move greta MEMBER -> unauthorized \n alice Move greta MEMBER -> ok");
+    board(
+        "alice Gate plain open -> unauthorized \n greta Move greta MEMBER -> unauthorized \n alice Move greta MEMBER -> ok",
+    );
 }
 
 #[test]
@@ -167,7 +177,9 @@ fn what_is_deleted_stays_so() {
 #[test]
 fn only_app_events_are_referred_to() {
     board("bob Update ghost -> not_found \n bob Delete ghost -> not_found \n greta Delete ghost -> not_found");
-    board("m: bob message -> ok \n u: bob Update m -> ok \n bob Update u -> unauthorized \n bob Delete u -> unauthorized");
+    board(
+        "m: bob message -> ok \n u: bob Update m -> ok \n bob Update u -> unauthorized \n bob Delete u -> unauthorized",
+    );
     board("m: bob message -> ok \n d: bob Delete m -> ok \n bob Delete d -> unauthorized");
     board("s: alice Shared topic hi -> ok \n alice Delete s -> unauthorized");
     board("v: alice Move greta MEMBER -> ok \n alice Delete v -> unauthorized");
@@ -182,13 +194,8 @@ fn exactly_one_tag_begins_with_r() {
     let mut world = board("m: bob message -> ok");
     let target = world.events[1].id.hex();
     let upper = target.to_uppercase();
-    let refused: [&[[&str; 2]]; 5] = [
-        &[],
-        &[["r", &target], ["r", &target]],
-        &[["r", "short"]],
-        &[["r", &upper]],
-        &[["rr", &target]],
-    ];
+    let refused: [&[[&str; 2]]; 5] =
+        [&[], &[["r", &target], ["r", &target]], &[["r", "short"]], &[["r", &upper]], &[["rr", &target]]];
     for tags in refused {
         let commit = world.sign("bob", "Update", &Json::Null, tags);
         assert_eq!(world.submit(&commit).expect_err("a bad reference").code, Code::InvalidStructure, "{tags:?}");

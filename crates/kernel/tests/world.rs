@@ -56,7 +56,8 @@ pub struct World {
     pub heads: Vec<u64>,
     pub retained: BTreeMap<PublicKey, Vec<Retained>>,
     pub now: u64,
-    pub sequencer: u8,
+    /// The secret of who signs the next event.
+    pub sequencer: [u8; 32],
     /// The effects of the last event.
     pub last: Transition,
     labels: BTreeMap<String, EventId>,
@@ -111,18 +112,22 @@ impl World {
     }
 
     pub fn of(manifest: &Json) -> World {
-        let commit = manifest_commit(manifest, &key("alice"));
-        let genesis = begin(&commit, None, START).unwrap_or_else(|refused| panic!("{refused:?}"));
+        World::begun(manifest_commit(manifest, &key("alice")), START)
+    }
+
+    /// The enclave that a Manifest begins at a time.
+    pub fn begun(commit: VerifiedCommit, at: u64) -> World {
+        let genesis = begin(&commit, None, at).unwrap_or_else(|refused| panic!("{refused:?}"));
         let mut world = World {
             manifest: genesis.manifest,
             head: genesis.transition.head.clone(),
             state: BTreeMap::new(),
             events: vec![],
             entries: vec![],
-            heads: vec![START],
+            heads: vec![at],
             retained: BTreeMap::new(),
-            now: START,
-            sequencer: NODE,
+            now: at,
+            sequencer: [NODE; 32],
             last: genesis.transition.clone(),
             labels: BTreeMap::new(),
             count: 0,
@@ -166,13 +171,42 @@ impl World {
         Ok(self.apply(commit.clone(), transition))
     }
 
-    pub fn sequencer_key(&self) -> PublicKey {
-        secret(self.sequencer).public()
+    /// Judges an event of a log again, as restore and audit do; a Migrate before it is taken up by its sequencer.
+    pub fn replay(&mut self, event: &Event) -> Result<(), Rejection> {
+        if self.head.migrated_to == Some(event.position.sequencer) {
+            self.head.take_up();
+        }
+        let commit = event.verified().expect("a log that holds");
+        let t = event.position.timestamp;
+        assert_eq!(clock(Some(&self.head), t), Ok(t));
+        self.close_due(t);
+        expiry(t, event.exp)?;
+        let sequencer = self.head.sequencer;
+        let enclave = Enclave { manifest: &self.manifest, head: &self.head, is_node_key: &|key| *key == sequencer };
+        let Ok(outcome) = match event.event_type.as_str() {
+            "Recovered" => recovered(&enclave, self, &commit, t),
+            _ => sequence(&enclave, self, &commit, t),
+        };
+        let transition = outcome?;
+        assert_eq!(transition.position, event.position);
+        self.store(event.clone(), transition);
+        Ok(())
     }
 
-    /// Stores what an event does, signed; closes its bundle when it ends with it.
+    pub fn sequencer_key(&self) -> PublicKey {
+        KeyPair::from_secret(&self.sequencer).expect("a scalar").public()
+    }
+
+    /// Signs and stores what a commit has become.
     pub fn apply(&mut self, commit: VerifiedCommit, transition: Transition) -> Event {
-        let event = Event::sequence(commit.into_commit(), transition.position, &secret(self.sequencer));
+        let signer = KeyPair::from_secret(&self.sequencer).expect("a scalar");
+        let event = Event::sequence(commit.into_commit(), transition.position, &signer);
+        self.store(event.clone(), transition);
+        event
+    }
+
+    /// Stores what an event does; closes its bundle when it ends with it.
+    fn store(&mut self, event: Event, transition: Transition) {
         assert_eq!(event.event_hash(), transition.event_hash);
         for write in &transition.writes {
             match write.value {
@@ -196,12 +230,12 @@ impl World {
             }
         }
         self.head = transition.head.clone();
-        self.events.push(event.clone());
+        let at = event.position.timestamp;
+        self.events.push(event);
         if transition.close {
-            self.close(event.position.timestamp);
+            self.close(at);
         }
         self.last = transition;
-        event
     }
 
     /// Closes a bundle whose time is up at `t`.
@@ -342,9 +376,9 @@ impl World {
 
     /// `Move bob MEMBER ; Grant bob admin`.
     fn bundle(&self, words: &[&str]) -> Json {
-        let parts = words.split(|word| *word == ";").map(|part| {
-            Json::object([("type", Json::from(part[0])), ("content", self.content(part[0], &part[1..]))])
-        });
+        let parts = words
+            .split(|word| *word == ";")
+            .map(|part| Json::object([("type", Json::from(part[0])), ("content", self.content(part[0], &part[1..]))]));
         Json::object([("ops", Json::Array(parts.collect()))])
     }
 }
