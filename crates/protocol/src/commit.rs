@@ -76,7 +76,7 @@ impl Commit {
         Commit::from_json(json::parse(text, json::MAX_COMMIT_DEPTH)?)
     }
 
-    /// Reads a commit from a value that came out of [`json::parse`] with [`json::MAX_COMMIT_DEPTH`].
+    /// Reads a commit from a value that came out of [`json::parse`], at whatever depth it stood there.
     pub fn from_json(value: Json) -> Result<Commit, Rejection> {
         let mut fields = Fields::of(value)?;
         let commit = Commit {
@@ -84,7 +84,7 @@ impl Commit {
             enclave: EnclaveId(fields.hex("enclave")?),
             from: PublicKey(fields.hex("from")?),
             event_type: fields.text("type")?,
-            content: fields.required("content")?.to_jcs(),
+            content: parse_content(fields.required("content")?)?,
             exp: fields.uint("exp")?,
             tags: fields.optional("tags").map_or(Ok(Vec::new()), parse_tags)?,
             sig: Signature(fields.hex("sig")?),
@@ -233,6 +233,11 @@ pub fn enclave_id(from: &PublicKey, content_hash: &ContentHash, tags: &[Vec<Stri
 pub fn is_event_type(text: &str) -> bool {
     (1..=MAX_TYPE_LEN).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+/// The canonical form of a content that nests no deeper than a commit may.
+pub(crate) fn parse_content(value: Json) -> Result<String, Rejection> {
+    if value.depth() < json::MAX_COMMIT_DEPTH { Ok(value.to_jcs()) } else { Err(wrong("content")) }
 }
 
 /// Reads tags within their limits.

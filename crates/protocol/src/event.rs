@@ -2,7 +2,9 @@
 
 use crate::cbor::{Encoder, prefix, sha256};
 use crate::code::{Code, Rejection};
-use crate::commit::{CLOCK_SKEW_MS, Commit, HashedFields, MAX_EXP_AHEAD_MS, VerifiedCommit, parse_tags, tags_to_json};
+use crate::commit::{
+    CLOCK_SKEW_MS, Commit, HashedFields, MAX_EXP_AHEAD_MS, VerifiedCommit, parse_content, parse_tags, tags_to_json,
+};
 use crate::fields::{Fields, wrong};
 use crate::ids::{CommitHash, ContentHash, EnclaveId, EventHash, EventId, PublicKey, Signature};
 use crate::json::Json;
@@ -168,7 +170,7 @@ impl Event {
     pub fn from_json(value: Json) -> Result<Event, Rejection> {
         let mut fields = Fields::of(value)?;
         let content = match fields.optional("deleted") {
-            None => Content::Present(fields.required("content")?.to_jcs()),
+            None => Content::Present(parse_content(fields.required("content")?)?),
             Some(Json::Bool(true)) => Content::Deleted(ContentHash(fields.hex("content_hash")?)),
             Some(_) => return Err(wrong("deleted")),
         };

@@ -74,6 +74,15 @@ impl Json {
         }
     }
 
+    /// How deep it nests: 0 for a value that holds none, 1 for `[]`. A canonical text counts as it stands, unread.
+    pub fn depth(&self) -> usize {
+        match self {
+            Json::Null | Json::Bool(_) | Json::Integer(_) | Json::Text(_) | Json::Canonical(_) => 0,
+            Json::Array(items) => 1 + items.iter().map(Json::depth).max().unwrap_or_default(),
+            Json::Object(members) => 1 + members.iter().map(|(_, value)| value.depth()).max().unwrap_or_default(),
+        }
+    }
+
     /// The canonical form (RFC 8785).
     pub fn to_jcs(&self) -> String {
         let mut out = String::new();

@@ -81,6 +81,10 @@ pub(crate) fn commit_depth(case: &Case<'_>) {
     );
     let error = Commit::parse(commit.as_bytes()).err().map(|rejection| rejection.code.as_str());
     assert_eq!(error, case.expected["error"].as_str());
+    // The limit is the commit's own, however deep the text may be that it stands in.
+    let value = json::parse(commit.as_bytes(), json::MAX_DEPTH).map_err(protocol::Rejection::from);
+    let error = value.and_then(Commit::from_json).err().map(|rejection| rejection.code.as_str());
+    assert_eq!(error, case.expected["error"].as_str());
 }
 
 pub(crate) fn commit(case: &Case<'_>) {
