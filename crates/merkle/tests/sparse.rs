@@ -141,7 +141,7 @@ fn rest_of(path: &StatePath) -> [u8; 12] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_writes_lead_to_the_tree_of_the_model(batches in vec(vec(any_write(), 0..8), 1..8)) {
@@ -299,8 +299,8 @@ fn counted_tree(count: u32) -> MemoryPages {
 
 #[test]
 fn one_write_touches_the_pages_on_its_way_only() {
-    let mut pages = counted_tree(5000);
-    for at in 0..5000u32 {
+    let mut pages = counted_tree(1500);
+    for at in 0..1500u32 {
         let key = StateKey::new(2, &at.to_be_bytes());
         let hex = key.path.map(|byte| format!("{byte:02x}")).concat();
         let way: Vec<_> =
