@@ -1,5 +1,11 @@
 //! The node's configuration: one TOML file, every key documented in `encd.toml` beside the crate; flags override.
 
+use crate::guard::DiskConfig;
+use crate::hooks::HooksConfig;
+use crate::hooks::creation::CreateConfig;
+use crate::hooks::quotas::QuotasConfig;
+use crate::hooks::rates::RatesConfig;
+use crate::outbound::OutboundConfig;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -32,6 +38,18 @@ pub struct Config {
     pub encryption: EncryptionConfig,
     /// WebSockets.
     pub websocket: WebSocketConfig,
+    /// How many requests an address and a key may send.
+    pub rates: RatesConfig,
+    /// Who may make enclaves.
+    pub create: CreateConfig,
+    /// How much an enclave may grow in a second.
+    pub quotas: QuotasConfig,
+    /// Further admission hooks.
+    pub hooks: HooksConfig,
+    /// Requests that leave the node.
+    pub outbound: OutboundConfig,
+    /// Free space that must be left.
+    pub disk: DiskConfig,
 }
 
 /// How much is logged.
@@ -178,6 +196,12 @@ impl Default for Config {
             admin: AdminConfig::default(),
             encryption: EncryptionConfig::default(),
             websocket: WebSocketConfig::default(),
+            rates: RatesConfig::default(),
+            create: CreateConfig::default(),
+            quotas: QuotasConfig::default(),
+            hooks: HooksConfig::default(),
+            outbound: OutboundConfig::default(),
+            disk: DiskConfig::default(),
         }
     }
 }
@@ -287,6 +311,8 @@ impl Config {
         if largest > u32::MAX as usize {
             bail!("the limits of a body must be below 4 GiB");
         }
+        self.outbound.check()?;
+        self.disk.check()?;
         if self.name.is_empty() || self.name.contains(|c: char| c.is_whitespace() || c == '+' || c.is_control()) {
             bail!("name must be text without spaces and '+': it is the origin of a log");
         }
@@ -352,7 +378,8 @@ mod tests {
             }
             commented = line.starts_with('#');
         }
-        let mut keys = vec!["data".to_owned(), "listen.public_url".to_owned(), "admin.token_file".to_owned()];
+        let absent = ["data", "listen.public_url", "admin.token_file", "create.token_file", "hooks.http_url"];
+        let mut keys: Vec<String> = absent.iter().chain(&["outbound.roots_file"]).map(ToString::to_string).collect();
         leaves(&default, "", &mut keys);
         for key in keys {
             assert!(documented.remove(&key), "{key} is not in the sample");

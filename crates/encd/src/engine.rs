@@ -3,17 +3,18 @@
 //! Writes wait in one bounded queue a shard for its writer thread; reads run on reader threads with connections of their own and
 //! never wait for a writer. An answer leaves only when what it says is durable.
 
+use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
-use crate::reader::{Busy, Readers};
+use crate::reader::{Readers, Unread};
 use crate::sqlite::Capabilities;
 use crate::store::{self, ShardFile};
 use crate::watch::Watches;
 use crate::writer::{self, Limits};
 use crate::{config::Config, stop::StartError};
-use protocol::{Code, EnclaveId, Rejection};
+use protocol::{Code, CommitHash, EnclaveId, Rejection};
 use service::cache::Cache;
-use service::call::{Outcome, Response};
+use service::call::{Action, Outcome, Response};
 use service::runtime::{Fault, FetchId, Fetched, NodeFacts, Runtime};
 use service::{Call, node};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,6 +55,7 @@ struct Shard {
     /// One permit a KiB that may wait.
     room: Arc<Semaphore>,
     readers: Readers,
+    rolled_back: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -102,7 +104,11 @@ pub enum Reply {
 }
 
 /// An answer that is on its way.
-pub struct Pending(oneshot::Receiver<Reply>);
+pub struct Pending {
+    reply: oneshot::Receiver<Reply>,
+    /// Of the commit, for a refusal by the host.
+    hash: Option<CommitHash>,
+}
 
 impl EngineHandle {
     /// Starts the reader threads, and the writer threads once there is somebody for what they send out.
@@ -120,7 +126,8 @@ impl EngineHandle {
             let (queue, jobs) = mpsc::channel();
             let readers = Readers::start(place, &file.path, config, &facts, &capabilities)?;
             let room = Arc::new(Semaphore::new(queue_units));
-            shards.push(Shard { queue, room, readers, thread: Mutex::new(None) });
+            let rolled_back = file.mark.rolled_back;
+            shards.push(Shard { queue, room, readers, rolled_back, thread: Mutex::new(None) });
             writers.push((file, jobs));
         }
         let watches = Watches::default();
@@ -157,6 +164,21 @@ impl EngineHandle {
         &self.shared.watches
     }
 
+    /// Counters.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.shared.metrics)
+    }
+
+    /// Time.
+    pub fn clock(&self) -> Clock {
+        self.shared.capabilities.clock.clone()
+    }
+
+    /// Whether a shard's database is older than its mark: it is not written to.
+    pub fn is_rolled_back(&self) -> bool {
+        self.shared.shards.iter().any(|shard| shard.rolled_back)
+    }
+
     /// How many shards there are.
     pub fn shard_count(&self) -> usize {
         self.shared.shards.len()
@@ -164,6 +186,7 @@ impl EngineHandle {
 
     /// Answers a call, wherever it has to run. `len`: bytes of the request.
     pub async fn call(&self, call: Call, len: usize) -> Response {
+        let hash = hash_of(&call);
         let call = match call.writes() {
             true => call,
             false => match self.read(call).await {
@@ -173,7 +196,7 @@ impl EngineHandle {
         };
         match self.submit(call, false, len) {
             Ok(pending) => self.finish(pending, len).await,
-            Err(rejection) => Response::error(&rejection),
+            Err(rejection) => Response::refusal(&rejection, hash.as_ref()),
         }
     }
 
@@ -196,9 +219,10 @@ impl EngineHandle {
     /// Waits for an answer, sending the call in again as often as it is parked.
     pub async fn finish(&self, mut pending: Pending, len: usize) -> Response {
         loop {
-            match pending.0.await {
+            let hash = pending.hash;
+            match pending.reply.await {
                 Ok(Reply::Done(response)) => return response,
-                Ok(Reply::Failed(fault)) => return Response::error(&rejection_of(fault)),
+                Ok(Reply::Failed(fault)) => return Response::refusal(&rejection_of(fault), hash.as_ref()),
                 Ok(Reply::Parked { call, wake, deadline }) => {
                     let left = deadline.saturating_sub(self.shared.capabilities.clock.now());
                     // Notified, past the deadline, or forgotten by the writer: each is a reason to run again.
@@ -210,17 +234,16 @@ impl EngineHandle {
                     }
                 }
                 // The writer has stopped with the call in its queue: it has not run.
-                Err(_) => return Response::error(&Code::Overloaded.into()),
+                Err(_) => return Response::refusal(&Code::Overloaded.into(), hash.as_ref()),
             }
         }
     }
 
     /// Runs something on a reader of an enclave's shard.
-    pub async fn on_reader<T, F>(&self, enclave: Option<&EnclaveId>, work: F) -> Result<T, Busy>
+    pub async fn on_reader<T, F>(&self, enclave: Option<&EnclaveId>, work: F) -> Result<T, Unread>
     where
         T: Send + 'static,
         F: FnOnce(&dyn Runtime, &mut Cache, &NodeFacts) -> Result<T, Fault> + Send + 'static,
-        T: From<Fault>,
     {
         self.shard(enclave).readers.run(work).await
     }
@@ -255,24 +278,22 @@ impl EngineHandle {
     /// Runs a call on a reader; one that has to write comes back.
     async fn read(&self, call: Call) -> Result<Response, Box<Call>> {
         let (kept, enclave) = (call.clone(), call.enclave);
-        let ran = self.on_reader(enclave.as_ref(), move |rt, cache, facts| {
-            node::run(rt, cache, facts, &call, false).map(Read::Ran)
-        });
+        let ran = self.on_reader(enclave.as_ref(), move |rt, cache, facts| node::run(rt, cache, facts, &call, false));
         match ran.await {
-            Ok(Read::Ran(Outcome::Done(response) | Outcome::Undone(response))) => Ok(response),
-            Ok(Read::Ran(Outcome::Parked { .. }) | Read::Failed(Fault::ReadOnly)) => Err(Box::new(kept)),
-            Ok(Read::Failed(fault)) => Ok(Response::error(&rejection_of(fault))),
-            Err(Busy) => Ok(Response::error(&Code::Overloaded.into())),
+            Ok(Outcome::Done(response) | Outcome::Undone(response)) => Ok(response),
+            Ok(Outcome::Parked { .. }) | Err(Unread::Fault(Fault::ReadOnly)) => Err(Box::new(kept)),
+            Err(unread) => Ok(Response::error(&unread.rejection())),
         }
     }
 
     fn send(&self, shard: &Shard, call: Call, resumed: bool, weight: u32) -> Result<Pending, Rejection> {
         let (reply, answer) = oneshot::channel();
+        let hash = hash_of(&call);
         let stopping = self.shared.stopping.load(Ordering::Acquire);
         if stopping || shard.queue.send(Queued { job: Job::Call { call, resumed, reply }, weight }).is_err() {
             return Err(Code::Overloaded.into());
         }
-        Ok(Pending(answer))
+        Ok(Pending { reply: answer, hash })
     }
 
     fn shard(&self, enclave: Option<&EnclaveId>) -> &Shard {
@@ -287,15 +308,21 @@ impl EngineHandle {
     }
 }
 
-/// What a read ends in.
-enum Read {
-    Ran(Outcome),
-    Failed(Fault),
+impl Unread {
+    /// How it is told to who asked.
+    pub fn rejection(self) -> Rejection {
+        match self {
+            Unread::Busy => Code::Overloaded.into(),
+            Unread::Fault(fault) => rejection_of(fault),
+        }
+    }
 }
 
-impl From<Fault> for Read {
-    fn from(fault: Fault) -> Read {
-        Read::Failed(fault)
+/// The hash of a call's commit, which its refusal carries.
+pub fn hash_of(call: &Call) -> Option<CommitHash> {
+    match &call.action {
+        Action::Commit(checked) => Some(checked.commit().hash),
+        _ => None,
     }
 }
 

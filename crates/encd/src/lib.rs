@@ -3,19 +3,32 @@
 //! It owns sockets, clock, keys and disk, and holds no rule: what a request means is read by `service::resolve`, what comes of it
 //! is decided by `service::node`.
 
+pub mod admin;
+pub mod banner;
+pub mod body;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod envelope;
 pub mod flags;
 pub mod folder;
 pub mod guard;
 pub mod hooks;
+pub mod host;
+pub mod http;
 pub mod keys;
+pub mod lines;
+pub mod listener;
 pub mod metrics;
 pub mod outbound;
+pub mod provision;
 pub mod reader;
+pub mod server;
 pub mod sqlite;
 pub mod stop;
 pub mod store;
+pub mod subscriber;
+pub mod tally;
 pub mod watch;
+pub mod websocket;
 pub mod writer;

@@ -1,3 +1,91 @@
 //! `encd`: see `encd --help`.
 
-fn main() {}
+use clap::Parser;
+use encd::clock::Clock;
+use encd::config::Config;
+use encd::flags::Flags;
+use encd::server::{GRACE, Server};
+use encd::stop::{Exit, StartError};
+use encd::{banner, listener};
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let run = || -> Result<(), StartError> {
+        let config = flags.configure().map_err(|error| StartError::new(Exit::Config, format!("{error:#}")))?;
+        begin_logging(&config);
+        shut_out_debuggers();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| StartError::new(Exit::Config, format!("no threads ({error})")))?;
+        runtime.block_on(serve(config))
+    };
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("encd: {error}");
+            ExitCode::from(error.exit as u8)
+        }
+    }
+}
+
+async fn serve(config: Config) -> Result<(), StartError> {
+    let unheard = |error| StartError::new(Exit::Config, format!("signals cannot be heard ({error})"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+    let server = Server::start(config, Clock::system()).await?;
+    warn_of_open_listeners(&server);
+    let mut out = std::io::stdout();
+    let text = banner::banner(&server, out.is_terminal());
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        tracing::debug!("nobody reads the banner");
+    }
+    asked_to_stop(&mut interrupt, &mut terminate).await;
+    tracing::info!("stopping: what is under way is answered first");
+    tokio::select! {
+        () = server.stop(GRACE) => tracing::info!("stopped"),
+        () = asked_to_stop(&mut interrupt, &mut terminate) => {
+            tracing::warn!("stopped at once; what was acknowledged is on the disk");
+            std::process::exit(130);
+        }
+    }
+    Ok(())
+}
+
+async fn asked_to_stop(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn begin_logging(config: &Config) {
+    let terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::from(config.log))
+        .with_ansi(terminal)
+        .with_target(false)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// No core dump of this process, and no other process of the same user, gets to see its keys.
+fn shut_out_debuggers() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "core dumps could not be switched off; a dump would hold keys");
+    }
+}
+
+fn warn_of_open_listeners(server: &Server) {
+    let behind_proxy = !server.host().config.listen.trusted_proxies.is_empty();
+    for address in server.public() {
+        if !listener::is_private(address) && !behind_proxy {
+            tracing::warn!(
+                %address,
+                "others can reach this listener, and it has no TLS: put a proxy before it and name it in listen.trusted_proxies"
+            );
+        }
+    }
+}

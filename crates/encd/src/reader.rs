@@ -16,9 +16,14 @@ use tokio::sync::oneshot;
 /// Reads of a shard that may wait; with the page limit of an answer it bounds what they hold.
 const QUEUE: usize = 4096;
 
-/// Too many reads wait, or the readers have stopped.
+/// Why a read has not come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Busy;
+pub enum Unread {
+    /// Too many reads wait, or the readers have stopped.
+    Busy,
+    /// It failed.
+    Fault(Fault),
+}
 
 /// The readers of one shard.
 pub struct Readers {
@@ -75,20 +80,19 @@ impl Readers {
         Ok(Readers { queue, threads: Mutex::new(threads) })
     }
 
-    /// Runs something on one state of the shard. What a failed job had said is replaced by its fault.
-    pub async fn run<T, F>(&self, work: F) -> Result<T, Busy>
+    /// Runs something on one state of the shard.
+    pub async fn run<T, F>(&self, work: F) -> Result<T, Unread>
     where
-        T: Send + From<Fault> + 'static,
+        T: Send + 'static,
         F: FnOnce(&dyn Runtime, &mut Cache, &NodeFacts) -> Result<T, Fault> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         self.push(Box::new(move |reader| {
-            let result = reader.run(work).unwrap_or_else(T::from);
-            if reply.send(result).is_err() {
+            if reply.send(reader.run(work)).is_err() {
                 tracing::trace!("nobody waits for a read any more");
             }
         }))?;
-        answer.await.map_err(|_| Busy)
+        answer.await.map_err(|_| Unread::Busy)?.map_err(Unread::Fault)
     }
 
     /// Ends the threads once the queue is worked off.
@@ -102,10 +106,10 @@ impl Readers {
         }
     }
 
-    fn push(&self, work: Work) -> Result<(), Busy> {
+    fn push(&self, work: Work) -> Result<(), Unread> {
         let mut waiting = self.queue.state.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.stopped || waiting.work.len() >= QUEUE {
-            return Err(Busy);
+            return Err(Unread::Busy);
         }
         waiting.work.push_back(work);
         drop(waiting);

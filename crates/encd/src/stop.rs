@@ -1,6 +1,7 @@
 //! Why the process ends, as exit codes that a supervisor can tell apart (those of `sysexits.h`).
 
 use std::fmt;
+use tokio::sync::watch;
 
 /// A reason to end, with the code that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,41 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+/// Where a part of the node hears that it is to stop.
+#[derive(Clone, Debug)]
+pub struct Stopping(watch::Receiver<bool>);
+
+/// Where the node is told to stop.
+#[derive(Debug)]
+pub struct Stop(watch::Sender<bool>);
+
+impl Stopping {
+    /// Both ends.
+    pub fn channel() -> (Stop, Stopping) {
+        let (stop, stopping) = watch::channel(false);
+        (Stop(stop), Stopping(stopping))
+    }
+
+    /// Whether the node stops.
+    pub fn is_asked(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until it does.
+    pub async fn asked(&mut self) {
+        // Without anybody left who could ask, it has stopped.
+        let asked = self.0.wait_for(|stop| *stop).await.is_ok();
+        tracing::trace!(asked, "a part of the node stops");
+    }
+}
+
+impl Stop {
+    /// Asks every part to stop.
+    pub fn ask(&self) {
+        self.0.send_replace(true);
+    }
+}
 
 /// Ends the process at once: a durable write failed, so nobody knows what is on the disk, and only a fresh start reads it.
 /// Answers that wait for the write are never sent.

@@ -1,0 +1,197 @@
+//! A running node, as each request finds it, and what every request goes through whatever brought it: admission.
+
+use crate::admin::Admin;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::engine::{EngineHandle, hash_of};
+use crate::guard::DiskGuard;
+use crate::hooks::{Admitted, Chain};
+use crate::keys::KeyStore;
+use crate::metrics::Metrics;
+use crate::stop::Stopping;
+use crate::tally::Tally;
+use bytes::Bytes;
+use protocol::{Code, PublicKey, Rejection};
+use service::call::{Action, Admission, Claim, Response, Verdict};
+use service::resolve::Resolver;
+use service::{Call, openapi};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::path::Path;
+use tokio::sync::Mutex;
+
+/// Name of the service that hooks are told.
+const SERVICE: &str = "enc-node";
+
+/// A running node.
+pub struct Host {
+    /// What is configured.
+    pub config: Config,
+    /// What answers calls.
+    pub engine: EngineHandle,
+    /// Keys.
+    pub keys: Arc<KeyStore>,
+    /// Admission hooks.
+    pub chain: Chain,
+    /// Free space.
+    pub guard: DiskGuard,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Time.
+    pub clock: Clock,
+    /// Who is the operator.
+    pub admin: Admin,
+    /// Sockets by address.
+    pub sockets: Tally<IpAddr>,
+    /// Subscriptions by identity; those of strangers are counted with their sockets.
+    pub subscriptions: Tally<PublicKey>,
+    /// One key is provisioned at a time: its file and its row come and go together.
+    pub provisioning: Mutex<()>,
+    /// Turns true when the node stops.
+    pub stopping: Stopping,
+    /// `GET /openapi.json`, which is the same for as long as the node runs.
+    pub openapi: Bytes,
+}
+
+/// Who is at the other end of a request.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The other end of the connection.
+    pub socket: SocketAddr,
+    /// The client's address: that of the connection, or the one a trusted proxy gives.
+    pub address: IpAddr,
+    /// It came in on a loopback listener.
+    pub listener_loopback: bool,
+    /// The token of its `Authorization: Bearer`.
+    pub bearer: Option<String>,
+}
+
+impl Host {
+    /// Puts a node together from its parts.
+    pub fn new(
+        config: Config,
+        folder: &Path,
+        engine: EngineHandle,
+        keys: Arc<KeyStore>,
+        stopping: Stopping,
+    ) -> anyhow::Result<Host> {
+        Ok(Host {
+            chain: Chain::from_config(&config)?,
+            guard: DiskGuard::watch(folder, &config.disk),
+            admin: Admin::from_config(&config)?,
+            sockets: Tally::new(config.websocket.sockets_per_address),
+            subscriptions: Tally::new(config.websocket.subscriptions_per_identity),
+            openapi: Bytes::from(openapi::openapi(engine.facts()).to_jcs()),
+            config,
+            metrics: engine.metrics(),
+            clock: engine.clock(),
+            provisioning: Mutex::new(()),
+            engine,
+            keys,
+            stopping,
+        })
+    }
+
+    /// Runs something that reads requests, with what it needs to know of this node.
+    pub fn resolving<T>(&self, read: impl FnOnce(&Resolver<'_>) -> T) -> T {
+        let is_node_key = |key: &PublicKey| self.keys.holds(key);
+        read(&Resolver { limits: &self.engine.facts().limits, is_node_key: &is_node_key })
+    }
+
+    /// Lets the admission hooks judge a call, once, whatever brought it; then the free space.
+    pub async fn admit(&self, peer: &Peer, call: &Call, len: usize) -> Result<(), Rejection> {
+        self.judge(peer, call, &call.admission(), len).await
+    }
+
+    /// The same for a Query that opens a subscription.
+    pub async fn admit_subscription(&self, peer: &Peer, call: &Call, len: usize) -> Result<(), Rejection> {
+        self.judge(peer, call, &Admission::Subscribe, len).await
+    }
+
+    /// Answers a call that has been read: admission, then the engine.
+    pub async fn answer(&self, peer: &Peer, call: Call, len: usize) -> Response {
+        let hash = hash_of(&call);
+        let response = match self.admit(peer, &call, len).await {
+            Ok(()) => self.engine.call(call, len).await,
+            Err(rejection) => Response::refusal(&rejection, hash.as_ref()),
+        };
+        self.count(hash.is_some(), &response);
+        response
+    }
+
+    /// Counts an answer, of a commit or of something else.
+    pub fn count(&self, commit: bool, response: &Response) {
+        match refusal_code(response) {
+            Some(code) => self.metrics.refused(code),
+            None if commit => self.metrics.committed(),
+            None => {}
+        }
+    }
+
+    async fn judge(&self, peer: &Peer, call: &Call, admission: &Admission, len: usize) -> Result<(), Rejection> {
+        let (from, verified) = who(call);
+        let admitted = Admitted {
+            service: SERVICE,
+            enclave: call.enclave.as_ref(),
+            admission,
+            from,
+            verified,
+            address: peer.address,
+            len,
+            listener_loopback: peer.listener_loopback,
+            bearer: peer.bearer.as_deref(),
+        };
+        self.chain.judge(&admitted).await?;
+        match admission {
+            Admission::Create | Admission::Restore | Admission::Init => self.guard.admits(true),
+            Admission::Commit(_) | Admission::Push => self.guard.admits(false),
+            Admission::Query
+            | Admission::Pull
+            | Admission::Subscribe
+            | Admission::Proof
+            | Admission::Snapshot
+            | Admission::CloseBundle
+            | Admission::Info
+            | Admission::Log => Ok(()),
+        }
+    }
+}
+
+/// Who a call says it is from, and whether that is proven already.
+fn who(call: &Call) -> (Option<&PublicKey>, bool) {
+    match (&call.action, &call.claim) {
+        (Action::Commit(checked), _) => {
+            (Some(&checked.commit().from), matches!(checked.verdict, Verdict::Verified(_)))
+        }
+        (_, Claim::Session { from, .. }) => (Some(from), false),
+        (_, Claim::Envelope { from }) => (Some(from), true),
+        (_, Claim::Stranger | Claim::Admin) => (None, false),
+    }
+}
+
+/// The code of a refusal. Members are in canonical order, so `error` is the first.
+pub fn refusal_code(response: &Response) -> Option<Code> {
+    if response.status < 400 {
+        return None;
+    }
+    let text = response.body.strip_prefix(b"{\"error\":\"")?;
+    let end = text.iter().position(|byte| *byte == b'"')?;
+    Code::parse(std::str::from_utf8(&text[..end]).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::code::Detail;
+
+    #[test]
+    fn every_refusal_tells_its_code() {
+        for code in Code::ALL {
+            for detail in [Detail::None, Detail::Limit(1), Detail::Field("x"), Detail::Path("RBAC".into())] {
+                assert_eq!(refusal_code(&Response::error(&Rejection::with(*code, detail))), Some(*code));
+            }
+        }
+        let taken = Response::json(200, &protocol::Json::Null);
+        assert_eq!(refusal_code(&taken), None);
+    }
+}

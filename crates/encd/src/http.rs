@@ -1,0 +1,240 @@
+//! One HTTP request: read, resolved, judged, answered.
+
+use crate::admin::{bearer, client_address};
+use crate::body::{self, Unreadable};
+use crate::host::{Host, Peer};
+use crate::{envelope, lines, provision, websocket};
+use axum::body::Body;
+use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE};
+use axum::http::{HeaderMap, Method, Request, Response as HttpResponse, StatusCode};
+use bytes::Bytes;
+use hyper::body::Incoming;
+use protocol::code::Detail;
+use protocol::{Code, EnclaveId, Rejection};
+use service::call::{Action, Claim, Response};
+use service::path::parse_target;
+use service::resolve::{Resolved, body_limit, cross_origin, resolve};
+use service::runtime::{Headers, RequestLine};
+use service::structure::{Does, ENC_NODE, find};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+/// What Prometheus calls its text.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Where a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// The services' listener.
+    Public {
+        /// It takes connections from this machine only.
+        loopback: bool,
+    },
+    /// The operator's listener.
+    Admin,
+}
+
+/// The request broke off; there is nobody to answer.
+#[derive(Debug)]
+pub struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the request broke off")
+    }
+}
+
+impl std::error::Error for Broken {}
+
+/// Answers a request.
+pub async fn answer(
+    host: Arc<Host>,
+    door: Door,
+    socket: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<HttpResponse<Body>, Broken> {
+    if let Some(response) = operate(&host, door, &request) {
+        return Ok(response);
+    }
+    let upgrade = asks_for_websocket(request.headers());
+    let line = request_line(&request);
+    let peer = peer(&host, door, socket, request.headers());
+    let open_to_all = cross_origin(&line);
+    let mut response = serve(&host, &peer, (&line, upgrade), request).await?;
+    if open_to_all {
+        let any = HeaderValue::from_static("*");
+        response.headers_mut().insert(HeaderName::from_static("access-control-allow-origin"), any);
+        let exposed = HeaderValue::from_static("Retry-After, Allow");
+        response.headers_mut().insert(HeaderName::from_static("access-control-expose-headers"), exposed);
+    }
+    Ok(response)
+}
+
+async fn serve(
+    host: &Arc<Host>,
+    peer: &Peer,
+    (line, upgrade): (&RequestLine, bool),
+    request: Request<Incoming>,
+) -> Result<HttpResponse<Body>, Broken> {
+    // What has no body, or a body that is streamed, is told by the head alone.
+    if upgrade || is_streamed(line) {
+        let resolved = host.resolving(|resolver| resolve(resolver, line, upgrade, b""));
+        return Ok(match resolved {
+            Ok(Resolved::Upgrade(enclave)) => upgraded(host, peer, enclave, request).await,
+            Ok(Resolved::Lines) => lines::answer(host, peer, request.into_body()),
+            Ok(_) => http_response(Response::error(&Code::InvalidRoute.into())),
+            Err(refusal) => http_response(refused(host, refusal.response())),
+        });
+    }
+    let limit = body_limit(&host.engine.facts().limits, line);
+    let time = Duration::from_millis(host.config.listen.body_timeout_ms);
+    let (parts, incoming) = request.into_parts();
+    let body = match body::read(incoming, limit, time).await {
+        Ok(body) => body,
+        Err(Unreadable::Broken) => return Err(Broken),
+        Err(Unreadable::TooLarge) => {
+            let rejection = Rejection::with(Code::TooLarge, Detail::Limit(limit as u64));
+            let mut response = http_response(refused(host, Response::error(&rejection)));
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return Ok(response);
+        }
+    };
+    let len = body.len();
+    let response = match host.resolving(|resolver| resolve(resolver, line, upgrade, &body)) {
+        Err(refusal) => refused(host, refusal.response()),
+        Ok(Resolved::Call(mut call)) => {
+            claim_as_operator(host, peer, &mut call);
+            host.answer(peer, call, len).await
+        }
+        Ok(Resolved::Envelope(sealed)) => envelope::answer(host, peer, &sealed, len).await,
+        Ok(Resolved::Provision(request)) => provision::answer(host, peer, &parts.headers, request).await,
+        Ok(Resolved::Preflight) => return Ok(preflight()),
+        Ok(Resolved::Lines | Resolved::Upgrade(_)) => Response::error(&Code::InvalidRoute.into()),
+    };
+    Ok(http_response(response))
+}
+
+/// The host's own routes.
+fn operate(host: &Host, door: Door, request: &Request<Incoming>) -> Option<HttpResponse<Body>> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return None;
+    }
+    match (request.uri().path(), door) {
+        ("/healthz", _) => Some(text(StatusCode::OK, PLAIN, "ok\n")),
+        ("/openapi.json", _) => {
+            let mut response = text(StatusCode::OK, service::call::JSON, host.openapi.clone());
+            let any = HeaderValue::from_static("*");
+            response.headers_mut().insert(HeaderName::from_static("access-control-allow-origin"), any);
+            Some(response)
+        }
+        ("/readyz", Door::Admin) => Some(if host.stopping.is_asked() {
+            text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "stopping\n")
+        } else if host.engine.is_rolled_back() {
+            text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "rolled_back\n")
+        } else {
+            text(StatusCode::OK, PLAIN, "ready\n")
+        }),
+        ("/metrics", Door::Admin) => Some(text(StatusCode::OK, EXPOSITION, host.metrics.render())),
+        _ => None,
+    }
+}
+
+/// The admin token stands in for a session where the operator may act.
+fn claim_as_operator(host: &Host, peer: &Peer, call: &mut service::Call) {
+    let admits_operator = matches!(call.action, Action::Snapshot | Action::CloseBundle | Action::Restore(_));
+    if admits_operator && host.admin.is_token(peer.bearer.as_deref()) {
+        call.claim = Claim::Admin;
+    }
+}
+
+async fn upgraded(
+    host: &Arc<Host>,
+    peer: &Peer,
+    enclave: Option<EnclaveId>,
+    request: Request<Incoming>,
+) -> HttpResponse<Body> {
+    let (mut parts, _) = request.into_parts();
+    websocket::upgrade(host, peer, enclave, &mut parts).await
+}
+
+fn refused(host: &Host, response: Response) -> Response {
+    host.count(false, &response);
+    response
+}
+
+fn request_line(request: &Request<Incoming>) -> RequestLine {
+    let header = |name: &str| {
+        let value = request.headers().get(name)?;
+        // What is no text is malformed, not absent: it stays, and is refused as what it is.
+        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    RequestLine {
+        method: request.method().as_str().to_owned(),
+        path: request.uri().path().to_owned(),
+        query: request.uri().query().unwrap_or("").to_owned(),
+        headers: Headers {
+            content_type: header("content-type"),
+            from: header("x-enc-from"),
+            session: header("x-enc-session"),
+        },
+    }
+}
+
+fn peer(host: &Host, door: Door, socket: SocketAddr, headers: &HeaderMap) -> Peer {
+    Peer {
+        socket,
+        address: client_address(socket.ip(), headers, &host.config.listen.trusted_proxies),
+        listener_loopback: match door {
+            Door::Public { loopback } => loopback,
+            Door::Admin => host.config.listen.admin.ip().is_loopback(),
+        },
+        bearer: bearer(headers).map(str::to_owned),
+    }
+}
+
+fn is_streamed(line: &RequestLine) -> bool {
+    let route = parse_target(&line.path).ok().and_then(|target| find(&ENC_NODE, &line.method, &target.rest).ok());
+    route.is_some_and(|route| route.does == Does::Commits)
+}
+
+fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+fn preflight() -> HttpResponse<Body> {
+    let mut response = HttpResponse::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    for (name, value) in [
+        ("access-control-allow-methods", "GET, POST, OPTIONS"),
+        ("access-control-allow-headers", "X-Enc-From, X-Enc-Session, Content-Type"),
+        ("access-control-max-age", "86400"),
+    ] {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A service's answer as HTTP.
+pub fn http_response(answer: Response) -> HttpResponse<Body> {
+    let mut response = text(
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        answer.content_type,
+        answer.body,
+    );
+    for (name, value) in answer.headers {
+        let name = if name == "Allow" { Ok(ALLOW) } else { HeaderName::from_bytes(name.as_bytes()) };
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> HttpResponse<Body> {
+    let mut response = HttpResponse::new(Body::from(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

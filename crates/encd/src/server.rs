@@ -1,0 +1,129 @@
+//! A node from start to stop.
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::engine::EngineHandle;
+use crate::folder::Folder;
+use crate::host::Host;
+use crate::http::Door;
+use crate::keys::KeyStore;
+use crate::listener;
+use crate::metrics::Metrics;
+use crate::sqlite::Capabilities;
+use crate::stop::{Exit, StartError, Stop, Stopping};
+use crate::store;
+use service::runtime::NodeFacts;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+
+/// How long requests that are under way may take to end when the node stops.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// A node that runs.
+pub struct Server {
+    host: Arc<Host>,
+    folder: Folder,
+    public: Vec<SocketAddr>,
+    admin: SocketAddr,
+    stop: Stop,
+    alive: mpsc::Receiver<()>,
+}
+
+impl Server {
+    /// Opens the folder, binds the addresses, and begins to serve.
+    ///
+    /// # Errors
+    /// With the exit code and the line that mends it. Nothing is left behind then.
+    pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
+        let folder = Folder::open(&config)?;
+        let keys = Arc::new(KeyStore::open(&folder.keys(), &config.name)?);
+        let files = store::open(&folder, &config.store)?;
+        let mut public = Vec::with_capacity(config.listen.public.len());
+        for address in &config.listen.public {
+            public.push(bind(*address, "--port or --listen").await?);
+        }
+        let admin = bind(config.listen.admin, "--admin-listen").await?;
+        let facts = facts(&config, &keys);
+        let capabilities = Capabilities { keys: Arc::clone(&keys), clock };
+        let engine = EngineHandle::start(&config, files, facts, capabilities, Arc::new(Metrics::default()))?;
+        let (stop, stopping) = Stopping::channel();
+        let room = Arc::new(Semaphore::new(config.listen.max_connections));
+        let host = Host::new(config, folder.path(), engine.clone(), keys, stopping);
+        let host = Arc::new(host.map_err(|error| {
+            engine.stop();
+            StartError::new(Exit::Config, format!("{error:#}"))
+        })?);
+        let (held, alive) = mpsc::channel(1);
+        let mut addresses = Vec::with_capacity(public.len());
+        for (listener, address) in public {
+            addresses.push(address);
+            let door = Door::Public { loopback: address.ip().is_loopback() };
+            tokio::spawn(listener::accept(listener, door, Arc::clone(&host), Arc::clone(&room), held.clone()));
+        }
+        // The operator gets in even when the services' connections are all taken.
+        let operators = Arc::new(Semaphore::new(host.config.listen.max_connections));
+        tokio::spawn(listener::accept(admin.0, Door::Admin, Arc::clone(&host), operators, held));
+        Ok(Server { host, folder, public: addresses, admin: admin.1, stop, alive })
+    }
+
+    /// Where the services are.
+    pub fn public(&self) -> &[SocketAddr] {
+        &self.public
+    }
+
+    /// Where the operator's routes are.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The node's parts.
+    pub fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    /// Stops: no connection is taken any more, what is under way is answered within the grace, everything that was queued is written.
+    pub async fn stop(mut self, grace: Duration) {
+        self.stop.ask();
+        if tokio::time::timeout(grace, self.alive.recv()).await.is_err() {
+            tracing::warn!("some connections did not end in time and are cut off");
+        }
+        let engine = self.host.engine.clone();
+        if tokio::task::spawn_blocking(move || engine.stop()).await.is_err() {
+            tracing::error!("the engine did not stop in order");
+        }
+    }
+}
+
+fn facts(config: &Config, keys: &KeyStore) -> NodeFacts {
+    NodeFacts {
+        name: config.name.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        sequencer: keys.node(),
+        heads_vkey: keys.heads_vkey(),
+        services: vec!["enc-node"],
+        limits: config.service_limits(),
+        require_encryption: config.encryption.require,
+        push_loopback: config.outbound.allow_loopback,
+    }
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> Result<(TcpListener, SocketAddr), StartError> {
+    let taken = |error: std::io::Error| {
+        StartError::new(
+            Exit::Unavailable,
+            format!("{address} cannot be listened on ({error}); stop what holds it, or choose another with {flag}"),
+        )
+    };
+    let listener = listener::bind(address).await.map_err(taken)?;
+    let bound = listener.local_addr().map_err(taken)?;
+    Ok((listener, bound))
+}
