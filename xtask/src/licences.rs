@@ -35,6 +35,7 @@ pub fn check() -> Result<usize, String> {
     let mut packages: Vec<&str> = text.lines().map(|line| line.trim_end_matches(" (*)")).collect();
     packages.sort_unstable();
     packages.dedup();
+    packages.retain(|package| !package.is_empty());
     let mut faults = Vec::new();
     for package in &packages {
         let (name, licence) = package.split_once('\t').unwrap_or((package, ""));
