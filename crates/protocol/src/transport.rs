@@ -8,7 +8,7 @@ use crate::cbor::sha256_of;
 use crate::code::{Code, Detail, Rejection};
 use crate::curve;
 use crate::fields::{Fields, wrong};
-use crate::ids::{EnclaveId, PublicKey, hex, parse_hex};
+use crate::ids::{EnclaveId, PublicKey, decode_hex, hex, parse_hex};
 use crate::json::{self, Json};
 use crate::schnorr::KeyPair;
 use crate::session::{Session, SessionPub, SessionToken, TOKEN_LEN};
@@ -179,7 +179,7 @@ impl SealedResponse {
         let nonce = Nonce(fields.hex("nonce")?);
         let text = fields.text("ciphertext")?;
         fields.finish()?;
-        Ok(SealedResponse { nonce, ciphertext: hex_bytes(&text).ok_or(wrong("ciphertext"))? })
+        Ok(SealedResponse { nonce, ciphertext: decode_hex(&text).map_err(|_| wrong("ciphertext"))? })
     }
 
     /// The answer as it is sent.
@@ -265,29 +265,19 @@ fn ciphertext(fields: &mut Fields) -> Result<Vec<u8>, Rejection> {
     if text.len() / 2 > limit {
         return Err(Rejection::with(Code::TooLarge, Detail::Limit(limit as u64)));
     }
-    hex_bytes(&text).ok_or(wrong("ciphertext"))
-}
-
-fn hex_bytes(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) {
-        return None;
-    }
-    text.as_bytes()
-        .chunks_exact(2)
-        .map(|pair| core::str::from_utf8(pair).ok().and_then(|pair| parse_hex::<1>(pair).ok()).map(|[byte]| byte))
-        .collect()
+    decode_hex(&text).map_err(|_| wrong("ciphertext"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Nonce, open};
-    use crate::ids::parse_hex;
+    use crate::ids::{decode_hex, parse_hex};
     use serde_json::Value;
     use std::string::String;
     use std::vec::Vec;
 
     fn bytes(value: &Value) -> Vec<u8> {
-        super::hex_bytes(value.as_str().expect("a text")).expect("hex")
+        decode_hex(value.as_str().expect("a text")).expect("hex")
     }
 
     /// The group `transport_refused` names key and associated data outright, which no caller of this module can.
