@@ -6,19 +6,24 @@ use crate::refusal::{Fault, Refusal};
 use crate::rights::{Actor, Rank, stripped};
 use crate::transition::RetentionChange;
 use crate::view::View;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use protocol::manifest::{Column, MoveRule, Op, Retention, StateNumber};
 use protocol::state::Bitmask;
 use protocol::{Manifest, PublicKey};
 
-/// What is asked, with the bitmasks as they are.
-struct Case<'a> {
-    manifest: &'a Manifest,
+/// What is asked, and all of it that is the same under every rule.
+struct Case {
     actor: Actor,
     on_self: bool,
-    author: Bitmask,
+    /// The author's rank reaches the target, where that is another.
+    reaches: bool,
+    /// From these States the author is denied the way.
+    denied: BTreeSet<StateNumber>,
     before: Bitmask,
     after: Bitmask,
+    /// An owner remains, and the target's key is its own.
+    fits: bool,
 }
 
 /// Judges a Move on the running state and carries it out.
@@ -29,50 +34,49 @@ pub(crate) fn judge<V: View>(
 ) -> Result<(), Fault<V::Error>> {
     let manifest = draft.manifest;
     let to = manifest.state_named(&order.what).ok_or(Refusal::Unauthorized)?;
+    let rules = || manifest.rbac.moves.iter().filter(|rule| rule.to == to);
     let on_self = *author == order.target;
     let (authors, before) = (draft.mask(author)?, draft.mask(&order.target)?);
+    let after = moved(manifest, before, to, on_self);
+    let actor = Actor::new(Some(authors)).on_self(on_self);
+    let denying = rules().filter(|rule| rule.ops.denies(Op::C) && actor.matches_any(&rule.operator));
     let case = Case {
-        manifest,
-        actor: Actor::new(Some(authors)).on_self(on_self),
+        actor,
         on_self,
-        author: authors,
+        reaches: Rank::of(manifest, &authors).reaches(Rank::of(manifest, &before)),
+        denied: denying.map(|rule| rule.from).collect(),
         before,
-        after: moved(manifest, before, to, on_self),
+        after,
+        fits: draft.keeps_owner(&before, &after) && draft.writable(&order.target)?,
     };
-    let fits = draft.keeps_owner(&before, &case.after) && draft.writable(&order.target)?;
     let mut furthest = Furthest::none();
-    for rule in manifest.rbac.moves.iter().filter(|rule| rule.to == to && rule.ops.allows(Op::C)) {
-        let open = draft.passes(rule.alias.as_deref(), rule.gate.as_ref())?;
-        furthest.take(case.under(rule, fits, open));
+    for rule in rules().filter(|rule| rule.ops.allows(Op::C)) {
+        let mut answer = case.under(rule);
+        if answer.is_ok() && !draft.passes(rule.alias.as_deref(), rule.gate.as_ref())? {
+            answer = Err(Refusal::GateClosed);
+        }
+        furthest.take(answer);
     }
     furthest.answer()?;
-    draft.replace(&order.target, &before, &case.after)?;
+    draft.replace(&order.target, &before, &after)?;
     keep_or_forget(draft, &case, order.target);
     Ok(())
 }
 
-impl Case<'_> {
-    /// One rule's answer, by the stages of steps 7 and 8.
-    fn under(&self, rule: &MoveRule, fits: bool, open: bool) -> Result<(), Refusal> {
-        let twins = self.manifest.rbac.moves.iter().filter(|twin| twin.from == rule.from && twin.to == rule.to);
-        let effective = self.actor.effective(twins.map(|twin| (&twin.operator[..], twin.ops)));
-        if !self.actor.matches_any(&rule.operator) || !effective.permits(Op::C) {
+impl Case {
+    /// One rule's answer by the stages of steps 7 and 8, its gate left aside.
+    fn under(&self, rule: &MoveRule) -> Result<(), Refusal> {
+        if !self.actor.matches_any(&rule.operator) || self.denied.contains(&rule.from) {
             return Err(Refusal::Unauthorized);
         }
-        if !self.rank_reaches(rule) {
+        let reaches = if self.on_self { rule.operator.contains(&Column::Own) } else { self.reaches };
+        if !reaches {
             return Err(Refusal::RankTooLow);
         }
-        if self.before.state() != rule.from || !fits {
+        if self.before.state() != rule.from || !self.fits {
             return Err(Refusal::BadState);
         }
-        if open { Ok(()) } else { Err(Refusal::GateClosed) }
-    }
-
-    fn rank_reaches(&self, rule: &MoveRule) -> bool {
-        if self.on_self {
-            return rule.operator.contains(&Column::Own);
-        }
-        Rank::of(self.manifest, &self.author).reaches(Rank::of(self.manifest, &self.before))
+        Ok(())
     }
 }
 
@@ -84,13 +88,13 @@ fn moved(manifest: &Manifest, before: Bitmask, to: StateNumber, on_self: bool) -
 }
 
 /// Notes which readers' rows the identity left by its own Move; one moved by another keeps nothing.
-fn keep_or_forget<V: View>(draft: &mut Draft<'_, V>, case: &Case<'_>, identity: PublicKey) {
+fn keep_or_forget<V: View>(draft: &mut Draft<'_, V>, case: &Case, identity: PublicKey) {
     if !case.on_self {
         draft.retention.push(RetentionChange::Forget { identity });
         return;
     }
     let (was, is) = (Actor::new(Some(case.before)), Actor::new(Some(case.after)));
-    let rows = case.manifest.rbac.readers.iter().enumerate();
+    let rows = draft.manifest.rbac.readers.iter().enumerate();
     let rules: Vec<usize> = rows
         .filter(|(_, row)| row.retention == Retention::Snapshot && was.matches(row.column) && !is.matches(row.column))
         .map(|(index, _)| index)

@@ -2,10 +2,10 @@
 
 use crate::operation::Kind;
 use crate::rights::Actor;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use protocol::Manifest;
-use protocol::manifest::{Column, CustomRule, Op, OpSet, ReaderRule, Reads, SlotKind, StateNumber};
+use protocol::manifest::{Column, Op, OpSet, Reads, SlotKind, StateNumber};
 use protocol::state::Bitmask;
 
 /// How much of a type an identity may read.
@@ -32,11 +32,10 @@ pub struct Retained {
 
 /// What one identity, or nobody in particular, may read. An Update or a Delete is read as the event it refers to: callers ask by that event's
 /// type and by the Update's or Delete's own `seq`. A Shared or Own event is read by its type; a deny on any key takes the type.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reader<'a> {
-    manifest: &'a Manifest,
-    actor: Actor,
-    retained: &'a [Retained],
+    others: Reach,
+    named: BTreeMap<&'a str, Reach>,
 }
 
 /// What may be read, for a query that filters by type. Updates and Deletes stand under the type they refer to.
@@ -44,26 +43,49 @@ pub struct Reader<'a> {
 pub struct ReadableTypes<'a> {
     /// Of every type that is not named below.
     pub others: Reach,
-    /// Of these types, in order of their names.
+    /// Of the types that differ from the others, in order of their names.
     pub named: Vec<(&'a str, Reach)>,
 }
 
 impl<'a> Reader<'a> {
-    /// The reader of an identity's bitmask, with what it retains; `None` without a session: then only `Public` matches.
-    pub fn new(manifest: &'a Manifest, mask: Option<Bitmask>, retained: &'a [Retained]) -> Reader<'a> {
-        Reader { manifest, actor: Actor::new(mask), retained: if mask.is_some() { retained } else { &[] } }
+    /// The reader of an identity's bitmask, with what it retains; `None` without a session: then only `Public` matches, and nothing is
+    /// retained. Takes as long as the manifest and what is retained are large; asking it is cheap.
+    pub fn new(manifest: &'a Manifest, mask: Option<Bitmask>, retained: &[Retained]) -> Reader<'a> {
+        let actor = Actor::new(mask);
+        let mut reader = Reader { others: Reach::Nothing, named: BTreeMap::new() };
+        let denied = denied_types(manifest, &actor);
+        reader.name(&denied);
+        let mut left: BTreeMap<StateNumber, BTreeSet<&str>> = BTreeMap::new();
+        for kept in retained.iter().filter(|_| mask.is_some()) {
+            // Denies of the State that was left go on binding: leaving shows nobody what it could not read before.
+            left.entry(kept.state).or_insert_with(|| denied_types(manifest, &in_state(kept.state)));
+        }
+        left.values().for_each(|denied| reader.name(denied));
+        let current = manifest.rbac.readers.iter().filter(|row| actor.matches(row.column));
+        let nothing = BTreeSet::new();
+        let now = current.map(|row| (&row.reads, Reach::Everything, &nothing));
+        let before = retained.iter().filter_map(|kept| {
+            Some((&manifest.rbac.readers.get(kept.rule)?.reads, Reach::UpTo(kept.seq), left.get(&kept.state)?))
+        });
+        reader.give(now.chain(before).collect());
+        // R in a slot's row gives nothing: reading goes by type.
+        for row in rows(manifest).filter(|row| row.key.is_none() && row.ops.allows(Op::R)) {
+            if actor.matches_any(row.operator) {
+                reader.raise(row.event_type, Reach::Everything);
+            }
+        }
+        reader.named.extend(denied.into_iter().map(|event_type| (event_type, Reach::Nothing)));
+        reader
     }
 
     /// Whether it may read anything at present: what state, proofs and subscriptions ask.
     pub fn anything(&self) -> bool {
-        let readable = self.readable_types();
-        readable.others == Reach::Everything || readable.named.iter().any(|(_, reach)| *reach == Reach::Everything)
+        self.reaches().any(|reach| reach == Reach::Everything)
     }
 
     /// Whether it may read anything at all, also what it retains: what Query and Pull ask.
     pub fn anything_retained(&self) -> bool {
-        let readable = self.readable_types();
-        readable.others != Reach::Nothing || readable.named.iter().any(|(_, reach)| *reach != Reach::Nothing)
+        self.reaches().any(|reach| reach != Reach::Nothing)
     }
 
     /// Whether it may read an event of this type at this `seq`.
@@ -82,101 +104,104 @@ impl<'a> Reader<'a> {
 
     /// How much of a type it may read. `Update` and `Delete` have no permission of their own.
     pub fn reach(&self, event_type: &str) -> Reach {
-        if matches!(Kind::of(event_type), Kind::Refer(_)) {
+        if refers(event_type) {
             return Reach::Nothing;
         }
-        let customs = self.actor.effective(custom_rows(self.manifest, event_type));
-        if self.denied(event_type, &self.actor) {
-            return Reach::Nothing;
-        }
-        let now = |row: &ReaderRule| self.actor.matches(row.column) && names(&row.reads, event_type);
-        if customs.allows(Op::R) || self.manifest.rbac.readers.iter().any(now) {
-            return Reach::Everything;
-        }
-        let kept = self.retained.iter().filter(|kept| self.keeps(kept, event_type));
-        kept.map(|kept| Reach::UpTo(kept.seq)).max().unwrap_or(Reach::Nothing)
+        self.named.get(event_type).copied().unwrap_or(self.others)
     }
 
-    /// The reach of every type that the manifest names, and of all others.
+    /// The reach of every type.
     pub fn readable_types(&self) -> ReadableTypes<'a> {
-        let others = self.reach("");
-        let mut named = BTreeMap::new();
-        for event_type in named_types(self.manifest) {
-            named.entry(event_type).or_insert_with(|| self.reach(event_type));
+        let named = self.named.iter().filter(|(name, reach)| **reach != self.others && !refers(name));
+        ReadableTypes { others: self.others, named: named.map(|(name, reach)| (*name, *reach)).collect() }
+    }
+
+    fn reaches(&self) -> impl Iterator<Item = Reach> {
+        let named = self.named.iter().filter(|(name, _)| !refers(name)).map(|(_, reach)| *reach);
+        named.chain([self.others])
+    }
+
+    /// Lets these types stand by themselves, with nothing so far.
+    fn name(&mut self, types: &BTreeSet<&'a str>) {
+        for event_type in types {
+            self.raise(event_type, Reach::Nothing);
         }
-        ReadableTypes { others, named: named.into_iter().collect() }
     }
 
-    /// Whether a retained row still gives the type. Denies of the State that was left go on binding: leaving shows nobody what it
-    /// could not read before.
-    fn keeps(&self, kept: &Retained, event_type: &str) -> bool {
-        let mut before = Bitmask::default();
-        before.set_state(kept.state);
-        let row = self.manifest.rbac.readers.get(kept.rule);
-        row.is_some_and(|row| names(&row.reads, event_type)) && !self.denied(event_type, &Actor::new(Some(before)))
+    /// What rows of `readers` give, each but for some types: first by name, then `*` to all that has been named and to the others.
+    fn give(&mut self, rows: Vec<(&'a Reads, Reach, &BTreeSet<&'a str>)>) {
+        let mut all = Vec::new();
+        for (reads, reach, denied) in rows {
+            match reads {
+                Reads::All if !all.contains(&(reach, denied)) => all.push((reach, denied)),
+                Reads::All => {}
+                Reads::Types(types) => {
+                    types
+                        .iter()
+                        .filter(|name| !denied.contains(name.as_str()))
+                        .for_each(|name| self.raise(name, reach));
+                }
+            }
+        }
+        for (name, named) in &mut self.named {
+            let given = all.iter().filter(|(_, denied)| !denied.contains(name)).map(|(reach, _)| *reach);
+            *named = given.fold(*named, Reach::max);
+        }
+        self.others = all.iter().map(|(reach, _)| *reach).fold(self.others, Reach::max);
     }
 
-    fn denied(&self, event_type: &str, actor: &Actor) -> bool {
-        let rows = custom_rows(self.manifest, event_type).chain(slot_rows(self.manifest, event_type, None));
-        actor.effective(rows).denies(Op::R)
+    fn raise(&mut self, event_type: &'a str, reach: Reach) {
+        let named = self.named.entry(event_type).or_insert(Reach::Nothing);
+        *named = reach.max(*named);
     }
 }
 
 /// Whether one with this bitmask is pushed (`Op::P`) or notified of (`Op::N`) events of a type; for Shared and Own, of this key. Updates and
 /// Deletes are never pushed.
 pub fn may_push(manifest: &Manifest, mask: Bitmask, event_type: &str, slot_key: Option<&str>, op: Op) -> bool {
-    let rows = custom_rows(manifest, event_type);
-    let slots = slot_key.into_iter().flat_map(|key| slot_rows(manifest, event_type, Some(key)));
-    Actor::new(Some(mask)).effective(rows.chain(slots)).permits(op)
+    let mine = rows(manifest).filter(|row| row.event_type == event_type && (row.key.is_none() || row.key == slot_key));
+    Actor::new(Some(mask)).effective(mine.map(|row| (row.operator, row.ops))).permits(op)
 }
 
 /// Whether one with this bitmask is pushed or notified of anything.
 pub fn may_push_anything(manifest: &Manifest, mask: Bitmask) -> bool {
-    let either = |event_type: &str, key: Option<&str>| {
-        [Op::P, Op::N].into_iter().any(|op| may_push(manifest, mask, event_type, key, op))
-    };
-    manifest.rbac.customs.iter().any(|row| either(&row.event, None))
-        || manifest.rbac.slots.iter().any(|row| either(slot_type(row.event), Some(&row.key)))
+    let told = |row: &Row<'_>, op| row.ops.allows(op) && may_push(manifest, mask, row.event_type, row.key, op);
+    rows(manifest).any(|row| told(&row, Op::P) || told(&row, Op::N))
 }
 
-fn names(reads: &Reads, event_type: &str) -> bool {
-    match reads {
-        Reads::All => true,
-        Reads::Types(types) => types.iter().any(|named| named == event_type),
-    }
+/// A row that gives or takes operations on one type of events, of slots on one key.
+struct Row<'m> {
+    event_type: &'m str,
+    key: Option<&'m str>,
+    operator: &'m [Column],
+    ops: OpSet,
 }
 
-/// Every type that a reader or a rule names, and that has a permission of its own.
-fn named_types(manifest: &Manifest) -> impl Iterator<Item = &str> {
-    let readers = manifest.rbac.readers.iter().flat_map(|row| match &row.reads {
-        Reads::All => &[][..],
-        Reads::Types(types) => &types[..],
+fn rows(manifest: &Manifest) -> impl Iterator<Item = Row<'_>> {
+    let customs = manifest.rbac.customs.iter();
+    let customs = customs.map(|row| Row { event_type: &row.event, key: None, operator: &row.operator, ops: row.ops });
+    let slots = manifest.rbac.slots.iter().map(|row| {
+        let event_type = match row.event {
+            SlotKind::Shared => "Shared",
+            SlotKind::Own => "Own",
+        };
+        Row { event_type, key: Some(&row.key), operator: &row.operator, ops: row.ops }
     });
-    let customs = manifest.rbac.customs.iter().map(|row| &row.event);
-    let slots = manifest.rbac.slots.iter().map(|row| slot_type(row.event));
-    let names = readers.chain(customs).map(|name| name.as_str()).chain(slots);
-    names.filter(|event_type| !matches!(Kind::of(event_type), Kind::Refer(_)))
+    customs.chain(slots)
 }
 
-fn slot_type(kind: SlotKind) -> &'static str {
-    match kind {
-        SlotKind::Shared => "Shared",
-        SlotKind::Own => "Own",
-    }
+/// The types of which some row denies R.
+fn denied_types<'m>(manifest: &'m Manifest, actor: &Actor) -> BTreeSet<&'m str> {
+    let denying = rows(manifest).filter(|row| row.ops.denies(Op::R) && actor.matches_any(row.operator));
+    denying.map(|row| row.event_type).collect()
 }
 
-fn custom_rows<'m>(manifest: &'m Manifest, event_type: &str) -> impl Iterator<Item = (&'m [Column], OpSet)> {
-    let rows = manifest.rbac.customs.iter().filter(move |row| row.event == event_type);
-    rows.map(|row: &CustomRule| (&row.operator[..], row.ops))
+fn in_state(state: StateNumber) -> Actor {
+    let mut mask = Bitmask::default();
+    mask.set_state(state);
+    Actor::new(Some(mask))
 }
 
-/// The rows of a slot event, of one key or of all.
-fn slot_rows<'m>(
-    manifest: &'m Manifest,
-    event_type: &str,
-    key: Option<&str>,
-) -> impl Iterator<Item = (&'m [Column], OpSet)> {
-    let rows = manifest.rbac.slots.iter();
-    rows.filter(move |row| slot_type(row.event) == event_type && key.is_none_or(|key| row.key == key))
-        .map(|row| (&row.operator[..], row.ops))
+fn refers(event_type: &str) -> bool {
+    matches!(Kind::of(event_type), Kind::Refer(_))
 }

@@ -54,9 +54,19 @@ fn library(script: &str) -> World {
 /// The types of which an identity reads everything (`type`), or up to a `seq` (`type<=seq`); `*` is all others.
 fn reads(world: &World, name: Option<&str>) -> String {
     let identity = name.map(id);
-    let readable = world.reader(identity.as_ref()).readable_types();
-    let rows = readable.named.iter().copied().chain([("*", readable.others)]);
-    let said = rows.filter_map(|(event_type, reach)| match reach {
+    let reader = world.reader(identity.as_ref());
+    let readable = reader.readable_types();
+    let types = ["Own", "Shared", "draft", "flyer", "minutes", "notice", "page"];
+    for (event_type, reach) in &readable.named {
+        assert!(types.contains(event_type) && *reach != readable.others, "{event_type}");
+    }
+    let rows = types.map(|event_type| {
+        let named = readable.named.iter().find(|(name, _)| *name == event_type);
+        let reach = named.map_or(readable.others, |(_, reach)| *reach);
+        assert_eq!(reach, reader.reach(event_type), "{event_type}");
+        (event_type, reach)
+    });
+    let said = rows.into_iter().chain([("*", readable.others)]).filter_map(|(event_type, reach)| match reach {
         Reach::Nothing => None,
         Reach::UpTo(seq) => Some(format!("{event_type}<={seq}")),
         Reach::Everything => Some(event_type.to_owned()),

@@ -29,7 +29,7 @@ const BOARD: &str = r#"{"enc_v":2,"sequencer":"SEQ","RBAC":{
     {"event":"wish","operator":"Sender","ops":["U","D"],"alias":"edits","gate":{"operator":["admin"]}},
     {"event":"wish","operator":"admin","ops":["C","D"]},
     {"event":"notice","operator":"Public","ops":["C"]},
-    {"event":"poll","operator":"Sender","ops":["C"]},
+    {"event":"poll","operator":"Sender","ops":["U"]},
     {"event":"poll","operator":"frozen","ops":["_C"],"alias":"thaw","gate":{"operator":["admin"]}},
     {"event":"poll","operator":"MEMBER","ops":["C"]}],
   "init":[
