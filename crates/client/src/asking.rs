@@ -11,7 +11,7 @@ use protocol::{Json, PublicKey};
 use std::sync::PoisonError;
 
 /// How long a session is made for; a node takes at most two hours.
-const SESSION_SECS: u64 = 3600;
+pub(crate) const SESSION_SECS: u64 = 3600;
 /// A session with less than this left is renewed before it is used.
 const RENEW_BEFORE_SECS: u64 = 300;
 
@@ -87,6 +87,15 @@ impl Enclave {
     /// When the session in use ends, in seconds since the epoch.
     pub(crate) fn session_ends_secs(&self) -> Result<u64, Error> {
         self.with_session(|session| u64::from(session.plain.expires_secs()))
+    }
+
+    /// Who asks, a plain session token, and when it ends in seconds since the epoch: a bearer token, for other tools.
+    ///
+    /// # Errors
+    /// [`Error::NoIdentity`].
+    pub fn session_token(&self) -> Result<(PublicKey, String, u64), Error> {
+        let (from, token) = self.plain_session()?.ok_or(Error::NoIdentity)?;
+        Ok((from, token, self.session_ends_secs()?))
     }
 
     /// Forgets the session, so that the next request makes one.

@@ -73,7 +73,7 @@ impl Enclave {
     ) -> Result<Enclave, Error> {
         let pin = match store.pin(&id)? {
             Some(pin) => pin,
-            None => keep_new_pin(store.as_ref(), ask_manifest(node, id, None)?)?,
+            None => keep_new_pin(store.as_ref(), ask_manifest(node, id, None)?.0)?,
         };
         Ok(Enclave::of(node, pin, identity, store))
     }
@@ -92,7 +92,7 @@ impl Enclave {
         let pin = match store.pin(&id)? {
             Some(pin) if pin.event().hash == trust.manifest && pin.manifest().sequencer == trust.sequencer => pin,
             Some(_) => return Err(Falsehood::OtherManifest.into()),
-            None => keep_new_pin(store.as_ref(), ask_manifest(node, id, Some(trust))?)?,
+            None => keep_new_pin(store.as_ref(), ask_manifest(node, id, Some(trust))?.0)?,
         };
         Ok(Enclave::of(node, pin, identity, store))
     }
@@ -144,13 +144,16 @@ impl Enclave {
     ///
     /// # Errors
     /// [`Error::False`] if it is another one; what the network says.
-    pub fn manifest_again(&self) -> Result<Event, Error> {
+    pub fn manifest_again(&self) -> Result<ServedManifest, Error> {
         let pin = self.pin();
         let kept = pin.event();
         let trust = Trust { manifest: kept.hash, sequencer: kept.position.sequencer };
-        let again = ask_manifest(&self.node, self.id, Some(&trust))?;
+        let (again, sequencer) = ask_manifest(&self.node, self.id, Some(&trust))?;
         // Two Manifest events of one commit differ in what the sequencer signed: it has said two things of seq 0.
-        if again.event() == kept { Ok(again.event().clone()) } else { Err(Falsehood::OtherManifest.into()) }
+        if again.event() != kept {
+            return Err(Falsehood::OtherManifest.into());
+        }
+        Ok(ServedManifest { event: kept.clone(), sequencer })
     }
 
     /// Asks for the status.
@@ -207,7 +210,16 @@ impl Enclave {
     }
 }
 
-/// The receipt of the Manifest, when it was made here.
+/// `info/manifest`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedManifest {
+    /// The Manifest, verified.
+    pub event: Event,
+    /// The key that sequences now, by the node's word.
+    pub sequencer: PublicKey,
+}
+
+/// An enclave that was made here.
 pub struct Created {
     /// The handle.
     pub enclave: Enclave,
@@ -221,7 +233,7 @@ fn keep_new_pin(store: &dyn Store, pin: Pin) -> Result<Pin, Error> {
 }
 
 /// Asks for the Manifest and verifies it. The answer's `bound` must be what the id says; its `sequencer` is the node's word.
-fn ask_manifest(node: &Node, id: EnclaveId, trust: Option<&Trust>) -> Result<Pin, Error> {
+fn ask_manifest(node: &Node, id: EnclaveId, trust: Option<&Trust>) -> Result<(Pin, PublicKey), Error> {
     let shape = || Falsehood::Shape(Answer::Manifest);
     let value = node.link.get(&format!("/enclaves/{id}/info/manifest"), &[])?.json(Answer::Manifest)?;
     let mut fields = Fields::of(value).map_err(|_| shape())?;
@@ -237,7 +249,7 @@ fn ask_manifest(node: &Node, id: EnclaveId, trust: Option<&Trust>) -> Result<Pin
     if bound != Json::Bool(pin.bound()) || !protocol::schnorr::is_point(&sequencer) {
         return Err(shape().into());
     }
-    Ok(pin)
+    Ok((pin, sequencer))
 }
 
 fn parse_info(value: Json) -> Result<(EnclaveId, EnclaveInfo), protocol::Rejection> {

@@ -55,6 +55,14 @@ impl Enclave {
         self.accept(sth)
     }
 
+    /// Checks the signature of a head that was kept.
+    ///
+    /// # Errors
+    /// [`Falsehood::SthSignature`].
+    pub fn kept_head(&self, sth: Sth) -> Result<VerifiedSth, Error> {
+        self.verify_head(sth)
+    }
+
     /// Closes the open bundle, for the owner.
     ///
     /// # Errors
@@ -84,9 +92,17 @@ impl Enclave {
     /// [`Falsehood::Checkpoint`].
     pub fn checkpoint(&self) -> Result<ProvenCheckpoint, Error> {
         let log_vkey = self.info()?.log_vkey.ok_or(Falsehood::Checkpoint)?;
-        let bytes = self.node.link.get(&self.path("checkpoint"), &[])?.bytes()?;
-        let (note, checkpoint) = self.read_checkpoint(&bytes, &log_vkey).ok_or(Falsehood::Checkpoint)?;
         let head = self.sth()?;
+        self.checkpoint_by(&log_vkey, &head)
+    }
+
+    /// The same with a log key and a head that are at hand.
+    ///
+    /// # Errors
+    /// [`Falsehood::Checkpoint`].
+    pub fn checkpoint_by(&self, log_vkey: &str, head: &Head) -> Result<ProvenCheckpoint, Error> {
+        let bytes = self.node.link.get(&self.path("checkpoint"), &[])?.bytes()?;
+        let (note, checkpoint) = self.read_checkpoint(&bytes, log_vkey).ok_or(Falsehood::Checkpoint)?;
         let sth = head.sth.sth();
         // A bundle may have closed between the two questions: then the older must be a beginning of the newer.
         if checkpoint.size == sth.tree_size {
@@ -94,9 +110,9 @@ impl Enclave {
                 return Err(Falsehood::Checkpoint.into());
             }
         } else {
-            self.check_beginning(&checkpoint, &head)?;
+            self.check_beginning(&checkpoint, head)?;
         }
-        Ok(ProvenCheckpoint { note, tree_size: checkpoint.size, log_vkey })
+        Ok(ProvenCheckpoint { note, tree_size: checkpoint.size, log_vkey: log_vkey.into() })
     }
 
     /// Checks a head that came in an answer, and keeps it.
@@ -169,7 +185,10 @@ impl Enclave {
     fn check_beginning(&self, checkpoint: &Checkpoint, head: &Head) -> Result<(), Error> {
         let shown = head.tree_size();
         if checkpoint.size > shown {
-            return Err(Falsehood::Checkpoint.into());
+            // The checkpoint is the newer one: the head that goes with it is asked for.
+            let newer = self.sth()?;
+            let known = newer.tree_size() >= checkpoint.size && newer.tree_size() > shown;
+            return if known { self.check_beginning(checkpoint, &newer) } else { Err(Falsehood::Checkpoint.into()) };
         }
         let path = self.path(&format!("consistency?from={}&to={shown}", checkpoint.size));
         let value = self.node.link.get(&path, &[])?.json(Answer::Consistency)?;

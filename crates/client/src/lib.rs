@@ -28,6 +28,7 @@ pub mod push;
 pub mod reading;
 pub mod refusal;
 pub mod replay;
+pub mod restore;
 pub mod store;
 pub mod submit;
 pub mod templates;

@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle connections are given up before a node or a proxy between would close them under a request.
 const IDLE_AGE: Duration = Duration::from_secs(3);
 /// Bytes of a JSON answer: a page of 4 MiB, or one event of a mebibyte, and what stands around it.
-const MAX_JSON_LEN: u64 = 16 << 20;
+pub(crate) const MAX_JSON_LEN: u64 = 16 << 20;
 /// Bytes of a snapshot.
 pub(crate) const MAX_SNAPSHOT_LEN: u64 = 1 << 30;
 

@@ -63,29 +63,29 @@ impl Enclave {
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::False`].
-    pub fn prove_entry(&self, leaf_index: u64) -> Result<(Entry, Head), Error> {
+    pub fn prove_entry(&self, leaf_index: u64) -> Result<(Entry, InclusionAnswer), Error> {
         let members = vec![("leaf_index", Json::from(leaf_index))];
         let value = self.ask(Route::Action("inclusion"), members, Answer::Inclusion)?;
         let answer = InclusionAnswer::from_json(value).map_err(|_| Falsehood::Shape(Answer::Inclusion))?;
         let head = self.accept(answer.sth)?;
         let entry = answer.verify_entry(leaf_index, &head.sth);
         let entry = *entry.map_err(|_| Falsehood::Proof(Answer::Inclusion))?;
-        Ok((entry, head))
+        Ok((entry, answer))
     }
 
     /// Proves that an event is in its bundle, whose entry is proved too.
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::False`].
-    pub fn prove_bundle(&self, receipt: &Receipt) -> Result<BundleAnswer, Error> {
+    pub fn prove_bundle(&self, receipt: &Receipt) -> Result<(BundleAnswer, InclusionAnswer), Error> {
         let members = vec![("event_id", Json::from(receipt.id.hex()))];
         let value = self.ask(Route::Action("bundle"), members, Answer::Bundle)?;
         let answer = BundleAnswer::from_json(value).map_err(|_| Falsehood::Shape(Answer::Bundle))?;
-        let (entry, _) = self.prove_entry(answer.leaf_index)?;
+        let (entry, inclusion) = self.prove_entry(answer.leaf_index)?;
         let sequencer = self.lock_pin().sequencers().at(receipt.position.seq);
         let proved = answer.verify(receipt, &sequencer, answer.leaf_index, &entry);
         proved.map_err(|_| Falsehood::Proof(Answer::Bundle))?;
-        Ok(answer)
+        Ok((answer, inclusion))
     }
 
     /// Proves the value of one name, after the newest closed bundle.

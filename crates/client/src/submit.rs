@@ -158,6 +158,18 @@ impl Enclave {
     }
 }
 
+impl Node {
+    /// Sends a commit once and gives the node's answer as it is: a receipt of which nothing has been verified. For tools that look at how a
+    /// node answers; everyone else wants [`Enclave::send`].
+    ///
+    /// # Errors
+    /// [`Error::Refused`], also for a duplicate; [`Error::False`] for another shape; what the network says.
+    pub fn submit_unverified(&self, commit: &Commit) -> Result<Receipt, Error> {
+        let value = self.post("/", &commit.to_json())?.json(Answer::Receipt)?;
+        Receipt::from_json(value).map_err(|_| Falsehood::Shape(Answer::Receipt).into())
+    }
+}
+
 /// A receipt, or the receipt inside a `duplicate`.
 fn read_fate(answer: Result<Json, Error>) -> Result<Fate, Error> {
     match answer {

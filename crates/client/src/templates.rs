@@ -37,19 +37,23 @@ impl Template {
 
     /// The Manifest's content for an enclave that `creator` makes at the node whose key is `sequencer`.
     pub fn manifest(self, sequencer: &PublicKey, creator: &PublicKey) -> Json {
+        fill(self.placeholders(), sequencer, creator)
+    }
+
+    /// The content with `SEQ` and `ME` where the keys belong.
+    pub fn placeholders(self) -> Json {
         let text = match self {
             Template::Personal => include_str!("../../../vectors/templates/personal.json"),
             Template::Dm => include_str!("../../../vectors/templates/dm.json"),
             Template::Group => include_str!("../../../vectors/templates/group.json"),
             Template::Open => include_str!("../../../vectors/templates/open.json"),
         };
-        let template = json::parse(text.as_bytes(), MAX_DEPTH).expect("a test reads every template");
-        fill(template, sequencer, creator)
+        json::parse(text.as_bytes(), MAX_DEPTH).expect("a test reads every template")
     }
 }
 
-/// Puts the keys where the template says `SEQ` and `ME`.
-fn fill(value: Json, sequencer: &PublicKey, creator: &PublicKey) -> Json {
+/// Puts the keys where a template says `SEQ` and `ME`.
+pub fn fill(value: Json, sequencer: &PublicKey, creator: &PublicKey) -> Json {
     match value {
         Json::Text(text) if text == "SEQ" => Json::from(sequencer.hex()),
         Json::Text(text) if text == "ME" => Json::from(creator.hex()),
