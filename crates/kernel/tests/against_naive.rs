@@ -358,7 +358,7 @@ fn run(numbers: &[u16], tally: &mut Tally) -> bool {
         0 => World::template(["open", "personal", "dm", "group"][dice.below(4)]),
         _ => {
             let manifest = json(&manifest(&mut dice));
-            if begin(&manifest_commit(&manifest, &key("alice")), None, START).is_err() {
+            if begin(&manifest_commit(&manifest, key("alice")), None, START).is_err() {
                 return false;
             }
             World::of(&manifest)

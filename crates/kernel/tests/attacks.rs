@@ -99,7 +99,7 @@ fn no_deny_takes_the_owners_rank() {
     for denied in ["owner", "admin"] {
         let deny = format!(r#""customs":[{{"event":"message","operator":"{denied}","ops":["_D"]}},"#);
         let manifest = json(&text.replacen("\"customs\": [", &deny, 1));
-        let refusal = begin(&manifest_commit(&manifest, &key("alice")), None, START).expect_err(denied);
+        let refusal = begin(&manifest_commit(&manifest, key("alice")), None, START).expect_err(denied);
         assert_eq!(refusal.code, Code::InvalidManifest);
     }
 }
@@ -117,7 +117,7 @@ fn a_clock_that_steps_back_makes_no_log_that_fails_replay() {
     world.run("alice Message -> ok");
     world.now -= 30_000;
     // Good by the node's clock, past by the log's: the log's decides.
-    let late = Draft::new(world.enclave(), "Message", &Json::Null, world.now - 50_000).sign(&key("alice"));
+    let late = Draft::new(world.enclave(), "Message", &Json::Null, world.now - 50_000).sign(key("alice"));
     assert_eq!(world.submit(&late).expect_err("expired for every verifier").code, Code::Expired);
     world.run("alice Message -> ok");
     assert!(world.events.iter().all(|event| within_window(event.exp, event.position.timestamp)));
@@ -184,7 +184,7 @@ fn customs_do_not_redefine_the_protocol() {
                 "customs":[{{"event":"{event_type}","operator":"Public","ops":["C"]}}],
                 "init":[{{"identity":"@alice","state":"MEMBER","traits":[]}}]}}}}"#
         ));
-        let refusal = begin(&manifest_commit(&manifest, &key("alice")), None, START).expect_err(event_type);
+        let refusal = begin(&manifest_commit(&manifest, key("alice")), None, START).expect_err(event_type);
         assert_eq!(refusal.code, Code::InvalidManifest, "{event_type}");
     }
 }

@@ -4,6 +4,7 @@ use crate::world::*;
 use kernel::*;
 use protocol::code::{Code, Detail};
 use protocol::commit::Draft;
+use protocol::schnorr::KeyPair;
 use protocol::state::{Lifecycle, StateName};
 use protocol::{EventHash, Json, PublicKey, Rejection};
 
@@ -182,7 +183,7 @@ fn after_a_migrate_the_next_event_removes_the_leaf() {
     for (next, leaf_after) in [("alice message", None), ("alice Pause", Some(1)), ("alice Terminate", Some(2))] {
         let mut world = ship("alice Migrate dave -> ok");
         assert!(world.head.take_up());
-        world.sequencer = [4; 32];
+        world.sequencer = KeyPair::from_secret(&[4; 32]).expect("a scalar").into();
         assert_eq!((leaf(&world), world.head.lifecycle, world.head.live), (Some(3), Lifecycle::Active, true));
         assert_eq!(world.head.sequencer, id("dave"));
         let seq = world.head.next_seq;
@@ -196,7 +197,7 @@ fn after_a_migrate_the_next_event_removes_the_leaf() {
 fn a_second_migrate_may_follow_at_once() {
     let mut world = ship("alice Migrate dave -> ok");
     assert!(world.head.take_up());
-    world.sequencer = [4; 32];
+    world.sequencer = KeyPair::from_secret(&[4; 32]).expect("a scalar").into();
     world.run("alice Migrate erin -> ok");
     assert_eq!((leaf(&world), world.head.migrated_to), (Some(3), Some(id("erin"))));
 }
@@ -212,11 +213,7 @@ fn only_a_migrate_is_taken_up() {
 }
 
 /// What the node makes, and what replay meets again.
-fn recover(
-    world: &World,
-    author: &protocol::schnorr::KeyPair,
-    change: impl FnOnce(&mut Draft),
-) -> Result<Transition, Rejection> {
+fn recover(world: &World, author: &KeyPair, change: impl FnOnce(&mut Draft)) -> Result<Transition, Rejection> {
     let content = Json::object([("prev_seq", Json::from(world.head.last_seq()))]);
     let mut draft = Draft::new(world.enclave(), "Recovered", &content, START + 60_000);
     change(&mut draft);
@@ -230,42 +227,42 @@ fn recover(
 #[test]
 fn recovered_is_the_nodes_own() {
     let world = ship("alice message -> ok");
-    let transition = recover(&world, &secret(NODE), |_| {}).expect("the node itself");
+    let transition = recover(&world, secret(NODE), |_| {}).expect("the node itself");
     assert_eq!((transition.position.seq, transition.writes.len(), transition.close), (2, 0, false));
     let code = |outcome: Result<Transition, Rejection>| outcome.expect_err("refused").code;
-    assert_eq!(code(recover(&world, &key("alice"), |_| {})), Code::Unauthorized);
-    assert_eq!(code(recover(&world, &secret(NODE), |draft| draft.exp += 1)), Code::InvalidStructure);
+    assert_eq!(code(recover(&world, key("alice"), |_| {})), Code::Unauthorized);
+    assert_eq!(code(recover(&world, secret(NODE), |draft| draft.exp += 1)), Code::InvalidStructure);
     assert_eq!(
-        code(recover(&world, &secret(NODE), |draft| draft.tags = vec![vec!["t".into()]])),
+        code(recover(&world, secret(NODE), |draft| draft.tags = vec![vec!["t".into()]])),
         Code::InvalidStructure
     );
-    assert_eq!(code(recover(&world, &secret(NODE), |draft| draft.content = "{}".into())), Code::InvalidStructure);
-    assert_eq!(code(recover(&world, &secret(NODE), |draft| draft.content = "{\"prev_seq\":0}".into())), Code::BadState);
-    assert_eq!(code(recover(&world, &secret(NODE), |draft| draft.event_type = "message".into())), Code::Unauthorized);
+    assert_eq!(code(recover(&world, secret(NODE), |draft| draft.content = "{}".into())), Code::InvalidStructure);
+    assert_eq!(code(recover(&world, secret(NODE), |draft| draft.content = "{\"prev_seq\":0}".into())), Code::BadState);
+    assert_eq!(code(recover(&world, secret(NODE), |draft| draft.event_type = "message".into())), Code::Unauthorized);
     let terminated = ship("alice Terminate -> ok");
-    assert_eq!(code(recover(&terminated, &secret(NODE), |_| {})), Code::EnclaveTerminated);
+    assert_eq!(code(recover(&terminated, secret(NODE), |_| {})), Code::EnclaveTerminated);
     let paused = ship("alice Pause -> ok");
-    assert_eq!(code(recover(&paused, &secret(NODE), |_| {})), Code::EnclavePaused);
+    assert_eq!(code(recover(&paused, secret(NODE), |_| {})), Code::EnclavePaused);
 }
 
 #[test]
 fn recovered_from_the_wire_is_unauthorized() {
     let mut world = ship("alice Recovered -> unauthorized");
     let content = Json::object([("prev_seq", Json::from(0))]);
-    let commit = Draft::new(world.enclave(), "Recovered", &content, world.now + 60_000).sign(&secret(NODE));
+    let commit = Draft::new(world.enclave(), "Recovered", &content, world.now + 60_000).sign(secret(NODE));
     assert_eq!(world.submit(&commit).expect_err("from the wire").code, Code::Unauthorized);
 }
 
 #[test]
 fn recovered_is_stored_once() {
     let mut world = ship("");
-    let transition = recover(&world, &secret(NODE), |_| {}).expect("the node itself");
+    let transition = recover(&world, secret(NODE), |_| {}).expect("the node itself");
     let content = Json::object([("prev_seq", Json::from(0))]);
-    let commit = Draft::new(world.enclave(), "Recovered", &content, START + 60_000).sign(&secret(NODE));
+    let commit = Draft::new(world.enclave(), "Recovered", &content, START + 60_000).sign(secret(NODE));
     let event = world.apply(commit, transition);
     assert_eq!(event.position.prev, EventHash(world.events[0].event_hash().0));
     let enclave = Enclave { manifest: &world.manifest, head: &world.head, is_node_key: &|_| true };
-    let again = Draft::new(world.enclave(), "Recovered", &content, START + 60_000).sign(&secret(NODE));
+    let again = Draft::new(world.enclave(), "Recovered", &content, START + 60_000).sign(secret(NODE));
     let Ok(outcome) = recovered(&enclave, &world, &again, START);
     assert_eq!(outcome.expect_err("stored").code, Code::Duplicate);
 }

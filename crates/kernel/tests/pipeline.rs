@@ -118,7 +118,7 @@ fn a_node_key_is_no_author() {
     role.set_state(protocol::manifest::StateNumber(1));
     let key = StateName::Identity(&node.public()).key();
     world.state.insert(key.path, (key, role.0)); // a member by mistake
-    let commit = |event_type: &str| Draft::new(world.enclave(), event_type, &Json::Null, START).sign(&node);
+    let commit = |event_type: &str| Draft::new(world.enclave(), event_type, &Json::Null, START).sign(node);
     let (message, node_entry, manifest) = (commit("Message"), commit("Reg_Node"), commit("Manifest"));
     for commit in [&message, &manifest] {
         assert_eq!(world.submit(commit).expect_err("a node key").code, Code::Unauthorized);
@@ -128,7 +128,7 @@ fn a_node_key_is_no_author() {
         "init":[{"identity":"@alice","state":"MEMBER","traits":[]}]}}"#;
     assert_eq!(world.submit(&node_entry).expect_err("no rule for it here").code, Code::Unauthorized);
     let mut registry = World::new(registry);
-    let commit = |event_type: &str| Draft::new(registry.enclave(), event_type, &Json::Null, START).sign(&node);
+    let commit = |event_type: &str| Draft::new(registry.enclave(), event_type, &Json::Null, START).sign(node);
     let (message, node_entry) = (commit("Message"), commit("Reg_Node"));
     registry.submit(&node_entry).expect("a node's entry");
     assert_eq!(registry.submit(&message).expect_err("a node key").code, Code::Unauthorized);
@@ -147,7 +147,7 @@ const SMALL: &str = r#"{"enc_v":2,"sequencer":"SEQ","bundle":{"size":1},"RBAC":{
 
 #[test]
 fn a_manifest_makes_the_first_state() {
-    let genesis = begin(&manifest_commit(&json(SMALL), &key("alice")), None, START).expect("a good one");
+    let genesis = begin(&manifest_commit(&json(SMALL), key("alice")), None, START).expect("a good one");
     let transition = genesis.transition;
     let mut world = World::new(SMALL);
     world.run("= alice MEMBER owner muted \n = bob OUTSIDER owner \n = carol OUTSIDER \n = dave OWNER");
@@ -185,19 +185,19 @@ fn a_manifest_is_judged_in_order() {
     let check = |commit: VerifiedCommit, provisioned: Option<&Provisioned>, expected: &str| {
         assert_eq!(path(begin(&commit, provisioned, START)), expected);
     };
-    check(manifest_commit(&good, &alice), None, "ok, bound: true");
-    check(manifest_commit(&good, &alice), Some(&owned), "ok, bound: true");
-    check(unbound(&alice, &good), Some(&owned), "ok, bound: false");
-    check(unbound(&alice, &good), Some(&anyone), "ok, bound: false");
-    check(unbound(&alice, &good), None, "enclave");
-    check(unbound(&alice, &bad), None, "enclave");
-    check(manifest_commit(&bad, &alice), None, "enc_v");
-    check(manifest_commit(&elsewhere, &alice), None, "sequencer");
-    check(unbound(&bob, &bad), Some(&owned), "enclave_not_found");
-    check(unbound(&bob, &good), Some(&anyone), "ok, bound: false");
-    check(manifest_commit(&good, &key("greta")), None, "RBAC.init");
-    check(manifest_commit(&good, &node), None, "unauthorized");
-    let message = Draft::new(protocol::EnclaveId([1; 32]), "Message", &Json::Null, START).sign(&alice);
+    check(manifest_commit(&good, alice), None, "ok, bound: true");
+    check(manifest_commit(&good, alice), Some(&owned), "ok, bound: true");
+    check(unbound(alice, &good), Some(&owned), "ok, bound: false");
+    check(unbound(alice, &good), Some(&anyone), "ok, bound: false");
+    check(unbound(alice, &good), None, "enclave");
+    check(unbound(alice, &bad), None, "enclave");
+    check(manifest_commit(&bad, alice), None, "enc_v");
+    check(manifest_commit(&elsewhere, alice), None, "sequencer");
+    check(unbound(bob, &bad), Some(&owned), "enclave_not_found");
+    check(unbound(bob, &good), Some(&anyone), "ok, bound: false");
+    check(manifest_commit(&good, key("greta")), None, "RBAC.init");
+    check(manifest_commit(&good, node), None, "unauthorized");
+    let message = Draft::new(protocol::EnclaveId([1; 32]), "Message", &Json::Null, START).sign(alice);
     check(message, None, "enclave_not_found");
 }
 
@@ -205,11 +205,11 @@ fn a_manifest_is_judged_in_order() {
 fn a_second_manifest_finds_the_enclave_there() {
     let mut world = World::new(SMALL);
     let content = json(SMALL);
-    let again = Draft::manifest(&key("alice"), &content, vec![], START + 50_000).sign(&key("alice"));
+    let again = Draft::manifest(key("alice"), &content, vec![], START + 50_000).sign(key("alice"));
     assert_eq!(world.submit(&again).expect_err("another hash").code, Code::EnclaveExists);
-    let first = manifest_commit(&content, &key("alice"));
+    let first = manifest_commit(&content, key("alice"));
     assert_eq!(world.submit(&first).expect_err("the same").code, Code::Duplicate);
-    let foreign = Draft::new(world.enclave(), "Manifest", &content, START + 50_000).sign(&key("bob"));
+    let foreign = Draft::new(world.enclave(), "Manifest", &content, START + 50_000).sign(key("bob"));
     let refusal = Rejection::with(Code::InvalidManifest, Detail::Path("enclave".into()));
     assert_eq!(world.submit(&foreign), Err(refusal));
     world.head.bound = false;

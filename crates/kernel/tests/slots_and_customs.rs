@@ -203,7 +203,7 @@ fn exactly_one_tag_begins_with_r() {
     for tag in [vec!["r"], vec!["r", &target, "more"]] {
         let mut draft = protocol::commit::Draft::new(world.enclave(), "Update", &Json::Null, world.now + 60_000);
         draft.tags = vec![tag.into_iter().map(str::to_owned).collect()];
-        let commit = draft.sign(&key("bob"));
+        let commit = draft.sign(key("bob"));
         assert_eq!(world.submit(&commit).expect_err("a bad reference").code, Code::InvalidStructure);
     }
     let commit = world.sign("bob", "Update", &Json::Null, &[["k", "r"], ["r", &target], ["rr", "v"]]);

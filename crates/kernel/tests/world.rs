@@ -15,6 +15,8 @@ use protocol::state::{Bitmask, GATE_OPEN, StateName};
 use protocol::{CommitHash, EnclaveId, Event, EventId, Json, Manifest, PublicKey, Receipt, Rejection, VerifiedCommit};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::OnceLock;
 
 /// When every world begins.
 pub const START: u64 = 1_706_000_000_000;
@@ -22,16 +24,19 @@ pub const START: u64 = 1_706_000_000_000;
 pub const NODE: u8 = 0x44;
 
 /// Alice's secret is 32 times 1, bob's 32 times 2, and so on by the first letter.
-pub fn key(name: &str) -> KeyPair {
+pub fn key(name: &str) -> &'static KeyPair {
     secret(name.as_bytes()[0] - b'a' + 1)
 }
 
-pub fn secret(byte: u8) -> KeyPair {
-    KeyPair::from_secret(&[byte; 32]).expect("a scalar")
+/// The key whose secret is one byte 32 times. Each is made once: half of a test's time would go into that.
+pub fn secret(byte: u8) -> &'static KeyPair {
+    static KEYS: [OnceLock<KeyPair>; 256] = [const { OnceLock::new() }; 256];
+    KEYS[usize::from(byte)].get_or_init(|| KeyPair::from_secret(&[byte; 32]).expect("a scalar"))
 }
 
 pub fn id(name: &str) -> PublicKey {
-    key(name).public()
+    static IDS: [OnceLock<PublicKey>; 26] = [const { OnceLock::new() }; 26];
+    *IDS[usize::from(name.as_bytes()[0] - b'a')].get_or_init(|| key(name).public())
 }
 
 /// JSON in which `@alice` stands for alice's key and `SEQ` for the node's.
@@ -56,8 +61,8 @@ pub struct World {
     pub heads: Vec<u64>,
     pub retained: BTreeMap<PublicKey, Vec<Retained>>,
     pub now: u64,
-    /// The secret of who signs the next event.
-    pub sequencer: [u8; 32],
+    /// Who signs the next event.
+    pub sequencer: Rc<KeyPair>,
     /// The effects of the last event.
     pub last: Transition,
     labels: BTreeMap<String, EventId>,
@@ -112,7 +117,7 @@ impl World {
     }
 
     pub fn of(manifest: &Json) -> World {
-        World::begun(manifest_commit(manifest, &key("alice")), START)
+        World::begun(manifest_commit(manifest, key("alice")), START)
     }
 
     /// The enclave that a Manifest begins at a time.
@@ -127,7 +132,7 @@ impl World {
             heads: vec![at],
             retained: BTreeMap::new(),
             now: at,
-            sequencer: [NODE; 32],
+            sequencer: Rc::new(KeyPair::from_secret(&[NODE; 32]).expect("a scalar")),
             last: genesis.transition.clone(),
             labels: BTreeMap::new(),
             count: 0,
@@ -152,7 +157,7 @@ impl World {
         self.count += 1;
         let mut draft = Draft::new(self.enclave(), event_type, content, self.now + 60_000 + self.count % 1000);
         draft.tags = tags.iter().map(|tag| tag.map(str::to_owned).to_vec()).collect();
-        draft.sign(&key(author))
+        draft.sign(key(author))
     }
 
     /// Judges without storing.
@@ -194,13 +199,12 @@ impl World {
     }
 
     pub fn sequencer_key(&self) -> PublicKey {
-        KeyPair::from_secret(&self.sequencer).expect("a scalar").public()
+        self.sequencer.public()
     }
 
     /// Signs and stores what a commit has become.
     pub fn apply(&mut self, commit: VerifiedCommit, transition: Transition) -> Event {
-        let signer = KeyPair::from_secret(&self.sequencer).expect("a scalar");
-        let event = Event::sequence(commit.into_commit(), transition.position, &signer);
+        let event = Event::sequence(commit.into_commit(), transition.position, &self.sequencer);
         self.store(event.clone(), transition);
         event
     }
