@@ -85,7 +85,7 @@ impl Native {
         let effects = RefCell::new(Effects::default());
         let runtime = SqlRuntime::new(&self.connection, &self.capabilities, Access::Write, &effects);
         match service::node::run(&runtime, &mut self.cache, &self.facts, &call, false).expect("no fault") {
-            Outcome::Done(response) | Outcome::Undone(response) => response,
+            Outcome::Done(response) | Outcome::Undone(response) => response.nameless(),
             Outcome::Parked { .. } => panic!("nothing in the script waits"),
         }
     }

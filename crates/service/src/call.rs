@@ -120,8 +120,21 @@ pub struct Restore {
     pub manifest: Option<[u8; 32]>,
     /// The first sequencer, pinned likewise.
     pub sequencer: Option<PublicKey>,
-    /// The caller asserts that this Migrate is taken up for the first time.
-    pub first: bool,
+    /// Whether the log goes on here, where it ends in a Migrate to a key that this node holds.
+    pub first: TakeUp,
+}
+
+/// Whether a restored Migrate is taken up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TakeUp {
+    /// Nobody says so.
+    #[default]
+    No,
+    /// The caller asserts that it is for the first time. That alone makes nothing live.
+    Asserted,
+    /// The host has found nothing that knows more than this log, and has noted the taking up outside the database: it never says so
+    /// of the same Migrate again.
+    Noted,
 }
 
 /// A key provisioned for one enclave. The secret itself stays with the host.
@@ -264,7 +277,18 @@ impl Response {
         Response::refusal(rejection, None)
     }
 
-    /// An error answer to a commit.
+    /// An error answer to a request that carried one commit only: it need not say which.
+    pub fn nameless(mut self) -> Response {
+        if self.status != 200
+            && let Ok(Json::Object(mut members)) = protocol::json::parse(&self.body, protocol::json::MAX_DEPTH)
+        {
+            members.retain(|(name, _)| name != "hash");
+            self.body = Json::Object(members).to_jcs().into_bytes();
+        }
+        self
+    }
+
+    /// An error answer to one commit of many, a line or a frame: `hash` says which.
     pub fn refusal(rejection: &Rejection, hash: Option<&protocol::CommitHash>) -> Response {
         let mut response = Response::json(rejection.code.status(), &rejection.to_json(hash));
         if rejection.code == Code::Overloaded {

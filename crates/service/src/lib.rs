@@ -37,23 +37,34 @@ pub mod view;
 pub use call::{Action, Call, Outcome, Response};
 pub use runtime::{Fault, Runtime};
 
+use alloc::vec::Vec;
 use call::Outcome as Answer;
 use resolve::{Resolved, Resolver};
 
 /// A whole request on a host without threads: read, answered, responded to. Admission hooks are such a host's own affair; what it
 /// passes on is answered. Streams, sockets and envelopes are opened by the host, which then calls [`node::run`] itself.
+///
+/// # Errors
+/// The host rolls back whatever was written. It sends the response if there was one (a restore that was refused on its way), else
+/// `internal`.
 pub fn handle(rt: &dyn Runtime, cache: &mut cache::Cache, facts: &runtime::NodeFacts) -> Result<(), Fault> {
     let resolver = Resolver { limits: &facts.limits, is_node_key: &|key| *key == facts.sequencer };
     let response = match resolve::resolve(&resolver, &rt.get_path(), false, &rt.get_body()) {
         Err(refusal) => refusal.response(),
         Ok(Resolved::Call(call)) => match node::run(rt, cache, facts, &call, false)? {
-            Answer::Done(response) | Answer::Undone(response) => response,
+            Answer::Done(response) => response,
+            Answer::Undone(response) => {
+                rt.respond(response);
+                return Err(Fault::Storage);
+            }
             Answer::Parked { .. } => Response::error(&protocol::Code::Overloaded.into()),
         },
         Ok(Resolved::Provision(_) | Resolved::Envelope(_) | Resolved::Lines | Resolved::Upgrade(_)) => {
             Response::error(&protocol::Code::InvalidRoute.into())
         }
-        Ok(Resolved::Preflight) => Response { status: 204, ..Response::json(204, &protocol::Json::Null) },
+        Ok(Resolved::Preflight) => {
+            Response { status: 204, headers: Vec::new(), content_type: call::JSON, body: Vec::new() }
+        }
     };
     rt.respond(response);
     Ok(())
