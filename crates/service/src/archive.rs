@@ -1,7 +1,7 @@
 //! Snapshot and restore: the whole log as one keyless file, and back (`docs/protocol.md`, Snapshot and restore).
 
 use crate::cache::{Cache, State};
-use crate::call::{Claim, Outcome, Response, Restore};
+use crate::call::{Claim, Outcome, Response, Restore, TakeUp};
 use crate::context::{Context, Stop};
 use crate::rows::{self, event_columns, fixed, int};
 use crate::runtime::{Fault, Value};
@@ -73,8 +73,10 @@ pub fn restore(
         return Err(Code::EnclaveExists.into());
     }
     let snapshot = Snapshot::read(&request.snapshot).map_err(|_| Code::InvalidStructure)?;
-    match replay(context, enclave, request, &snapshot).and_then(|state| {
+    match replay(context, enclave, request, &snapshot).and_then(|mut state| {
         permit(context, &state, restorer.as_ref())?;
+        take_up(context, &mut state, request.first)?;
+        context.store(&state.record)?;
         Ok(state)
     }) {
         Ok(state) => {
@@ -138,11 +140,26 @@ fn replay(context: &Context, enclave: &EnclaveId, request: &Restore, snapshot: &
     if !right {
         return Err(wrong.into());
     }
-    // Only a Migrate to a key held here makes a log live, and that is for the operator to assert; a copy is served read-only.
     head.live = false;
     (record.sth_timestamp, record.sth_signature) = (sth.timestamp, sth.signature);
-    context.store(&state.record)?;
     Ok(state)
+}
+
+/// Fencing: only a Migrate that is taken up for the first time, to a key that is held here, makes a restored log live. Its first tree head
+/// is signed at once, over the tree it took over. Any other log is served as it came.
+fn take_up(context: &Context, state: &mut State, first: TakeUp) -> Result<(), Fault> {
+    let mut live = state.clone();
+    if first != TakeUp::Noted || !live.record.head.take_up() {
+        return Ok(());
+    }
+    let at = context.now.max(state.record.sth_timestamp);
+    match context.sign_head(&mut live, at).and_then(|()| context.sign_checkpoint(&mut live)) {
+        Ok(()) => *state = live,
+        // The key is held elsewhere.
+        Err(Fault::Key) => {}
+        Err(fault) => return Err(fault),
+    }
+    Ok(())
 }
 
 /// The Manifest of a restored log.

@@ -16,12 +16,18 @@ use protocol::proof::{
 use protocol::{Code, EventHash, EventId};
 use tlog::tile::{TileKind, TilePath};
 
-/// An event that the asker may read; one it may not is `not_found`, as one that does not exist.
+/// An event that the asker may read at present; one it may not is `not_found`, as one that does not exist. What one keeps after leaving is
+/// for Query and Pull only.
 fn readable(context: &Context, state: &State, asker: &Asker, id: &EventId) -> Result<StoredEvent, Stop> {
+    may_read_something(state, asker)?;
     let reader = asker.reader(state);
     let found = event_by_id(context.rt, &state.record.head.enclave, id)?;
-    let found = found.filter(|stored| reader.may_read(&stored.as_type, stored.event.position.seq));
+    let found = found.filter(|stored| reader.may_read_now(&stored.as_type));
     Ok(found.ok_or(Code::NotFound)?)
+}
+
+fn may_read_something(state: &State, asker: &Asker) -> Result<(), Stop> {
+    if asker.reader(state).anything() { Ok(()) } else { Err(Code::Unauthorized.into()) }
 }
 
 fn asker(context: &Context, state: &State, claim: &Claim) -> Result<Asker, Stop> {
@@ -79,9 +85,7 @@ pub fn inclusion(
             (bundle, Some(member))
         }
         InclusionOf::Leaf(index) => {
-            if !asker.reader(state).anything() {
-                return Err(Code::Unauthorized.into());
-            }
+            may_read_something(state, &asker)?;
             (log.bundle_at(*index)?.ok_or(Code::NotFound)?, None)
         }
     };
@@ -128,9 +132,7 @@ pub fn state(
     question: &StateQuestion,
 ) -> Result<Response, Stop> {
     let asker = asker(context, state, claim)?;
-    if !asker.reader(state).anything() {
-        return Err(Code::Unauthorized.into());
-    }
+    may_read_something(state, &asker)?;
     let head = &state.record.head;
     let (enclave, size) = (head.enclave, head.tree_size);
     if question.tree_size.is_some_and(|wanted| wanted == 0 || wanted != size) {

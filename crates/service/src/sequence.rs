@@ -116,17 +116,25 @@ pub fn provision(context: &Context, enclave: &EnclaveId) -> Result<Option<(Publi
     Ok(Some((PublicKey(*key), Provisioned { owner })))
 }
 
-/// Identities and keys of one enclave are bounded by configuration.
-fn quota(context: &Context, record: &Record, transition: &Transition) -> Result<(), Rejection> {
+/// Identities and keys of one enclave are bounded by configuration. Where there is no room for more, values may still be replaced and
+/// taken away: a full enclave can shut somebody out.
+fn quota(context: &Context, record: &Record, transition: &Transition) -> Result<(), Stop> {
     let limits = &context.facts.limits;
+    let tree = Running { rt: context.rt, enclave: &transition.head.enclave };
     for (space, held, limit) in
         [(namespace::RBAC, record.identities, limits.identities), (namespace::KV, record.keys, limits.keys)]
     {
-        let sets = transition.writes.iter().filter(|write| write.key.path[0] == space);
-        let sets = sets.filter(|write| write.value != WriteValue::Remove).count() as u64;
-        // Replacing a value is not told apart here, so the last places of a full enclave go unused.
-        if sets > 0 && held + sets > limit {
-            return Err(Rejection::with(Code::LimitExceeded, Detail::Limit(limit)));
+        let sets = || transition.writes.iter().filter(|write| write.key.path[0] == space);
+        let sets = || sets().filter(|write| write.value != WriteValue::Remove);
+        if held + sets().count() as u64 <= limit {
+            continue;
+        }
+        let mut added = 0;
+        for write in sets() {
+            added += u64::from(sparse::get(&tree, &write.key).map_err(tree::fault)?.is_none());
+        }
+        if added > 0 && held + added > limit {
+            return Err(Rejection::with(Code::LimitExceeded, Detail::Limit(limit)).into());
         }
     }
     Ok(())
