@@ -114,6 +114,11 @@ impl<'a> Replay<'a> {
         self.apply(event, transition)
     }
 
+    /// The root of the state after the last event that was taken.
+    pub fn state_root(&self) -> Hash {
+        self.state.root.unwrap_or(merkle::EMPTY)
+    }
+
     /// Whether a key may sign a head over the first `events` events.
     pub fn may_sign_head(&self, key: &protocol::PublicKey, events: u64) -> bool {
         self.chain.sequencers().may_sign_head(key, events)
@@ -124,7 +129,7 @@ impl<'a> Replay<'a> {
     /// # Errors
     /// [`Falsehood`] where the counts name more events than there are, or content is missing that no Delete has taken.
     pub fn finish(self) -> Result<Replayed, Error> {
-        let events = self.chain.next_seq();
+        let (events, state_root) = (self.chain.next_seq(), self.state_root());
         let open = self.cutter.finish().map_err(|_| bundle_falsehood(events))?;
         for id in &self.deleted {
             let subject = self.state.refers.get(id).unwrap_or(id);
@@ -140,7 +145,7 @@ impl<'a> Replay<'a> {
             open_events: open.len() as u64,
             root,
             entries: self.log.entries,
-            state_root: self.state.root.unwrap_or(merkle::EMPTY),
+            state_root,
             sequencer: self.chain.sequencers().newest(),
             lifecycle: self.head.lifecycle,
         })
@@ -163,7 +168,7 @@ impl<'a> Replay<'a> {
             }
         })?;
         if let Some(closed) = closed {
-            let entry = closed.entry(&self.state.root.unwrap_or(merkle::EMPTY));
+            let entry = closed.entry(&self.state_root());
             self.log.append(entry);
             let Ok(root) = log_root(&self.log);
             (self.head.open, self.head.root) = (None, root);

@@ -123,6 +123,11 @@ impl Watch<'_> {
         }
     }
 
+    /// Gives up the connection; the next [`Watch::next`] makes another and goes on behind the last event.
+    pub fn drop_connection(&mut self) {
+        self.connection = None;
+    }
+
     /// Verifies an event and takes it up, unless events before it are missing.
     fn take(&mut self, event: &Event) -> Result<Taken, Error> {
         if !self.filter.takes(event) {

@@ -76,7 +76,8 @@ fn lie_once_for_each_check(workflow: &str, checks: usize) {
     let answers = honest.passed();
     // Every answer, for those who have the time; else one for each check, another one each day.
     let all = std::env::var_os("ENC_TEST_EVERY_ANSWER").is_some();
-    let day = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs() / 86_400;
+    let day =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs() / 86_400;
     for check in 1..=checks {
         let own: Vec<usize> = (0..answers.len()).filter(|number| check_of(&answers[*number]) == check).collect();
         assert!(!own.is_empty(), "check {check} of {workflow} asks the node nothing");

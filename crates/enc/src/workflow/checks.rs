@@ -2,8 +2,9 @@
 
 use crate::failure::Failure;
 use crate::output::Output;
+use client::refusal::RefusalDetail;
 use client::{Error, Node};
-use protocol::{Code, Json};
+use protocol::{Code, CommitHash, Json};
 use std::process::ExitCode;
 
 /// Runs checks one after the other.
@@ -91,13 +92,17 @@ pub fn demand(holds: bool, otherwise: &str) -> Result<(), Fault> {
     if holds { Ok(()) } else { Err(wrong(otherwise)) }
 }
 
-/// That the node has refused with this code, in the fixed sentence, and has said nothing else.
-pub fn demand_refusal<T>(answer: Result<T, Error>, code: Code) -> Result<(), Fault> {
+/// That the node has refused with this code, in the fixed sentence, and has said nothing else; of a commit it may repeat the hash.
+pub fn demand_refusal<T>(answer: Result<T, Error>, code: Code, of: Option<&CommitHash>) -> Result<(), Fault> {
     match answer {
         Ok(_) => Err(wrong(format!("the node did what it must refuse with {}", code.as_str()))),
         Err(Error::Refused(refusal)) => {
             let expected = refusal.code == code && refusal.status == code.status() && refusal.sentence_is_fixed();
-            if expected && refusal.detail == Default::default() {
+            let plain = RefusalDetail {
+                hash: refusal.detail.hash.filter(|hash| Some(hash) == of.map(CommitHash::as_bytes)),
+                ..Default::default()
+            };
+            if expected && refusal.detail == plain {
                 Ok(())
             } else {
                 Err(wrong(format!("refused, but not with a plain {}: {refusal}", code.as_str())))

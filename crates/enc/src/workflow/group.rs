@@ -1,7 +1,7 @@
 //! The group workflow: applications, admission, moderation, leaving.
 
 use super::checks::{Fault, Verdict, demand, demand_refusal, wrong};
-use super::place::{Place, commit, mask, move_to, somebody, texts, with_trait};
+use super::place::{Place, commit, mask, move_to, refused, somebody, texts, with_trait};
 use client::{Enclave, Error, Filter, Identity, Node, Template};
 use protocol::state::{Bitmask, GATE_OPEN, StateName};
 use protocol::{Code, Json};
@@ -79,21 +79,23 @@ fn owner_holds(group: &mut Group) -> Verdict {
 }
 
 fn outsider(group: &mut Group) -> Verdict {
-    let enclave = group.place.of(Some(&somebody()?))?;
-    demand_refusal(enclave.commit("message", &message("let me in")), Code::Unauthorized)?;
-    demand_refusal(enclave.query(&Filter::all()), Code::Unauthorized)?;
+    let who = somebody()?;
+    let enclave = group.place.of(Some(&who))?;
+    refused(&enclave, &who, ("message", &message("let me in")), Code::Unauthorized)?;
+    demand_refusal(enclave.query(&Filter::all()), Code::Unauthorized, None)?;
     let stranger = group.place.of(None)?;
-    demand_refusal(stranger.query(&Filter::all()), Code::Unauthorized)?;
+    demand_refusal(stranger.query(&Filter::all()), Code::Unauthorized, None)?;
     Ok("unauthorized, to write and to read".into())
 }
 
 fn gate(group: &mut Group) -> Verdict {
     let early = somebody()?;
-    let applicant = group.place.of(Some(&early))?;
-    demand_refusal(applicant.commit("Move", &move_to(&early, "PENDING")), Code::GateClosed)?;
     let enclave = group.owner()?;
+    // The gate opens whatever came of this, so that those who apply later find it open.
+    let closed = refused(enclave, &early, ("Move", &move_to(&early, "PENDING")), Code::GateClosed);
     let order = Json::object([("alias", Json::from("applications")), ("open", Json::Bool(true))]);
     commit(enclave, "Gate", &order)?;
+    closed?;
     enclave.close_bundle()?;
     let proven = enclave.prove_state(&StateName::Gate("applications"))?;
     demand(proven.values == [Some(GATE_OPEN)], "the state does not show the gate open")?;
@@ -134,7 +136,7 @@ fn muted(group: &mut Group) -> Verdict {
     let who = group.member.clone();
     let member = group.member()?;
     let granted = commit(group.owner()?, "Grant", &with_trait(&who, "muted"))?;
-    demand_refusal(member.commit("message", &message("may I?")), Code::Unauthorized)?;
+    refused(&member, &who, ("message", &message("may I?")), Code::Unauthorized)?;
     let page = member.query(&Filter::by_hash(granted.receipt.hash))?;
     demand(page.events[..] == [granted.event], "the muted member does not read")?;
     Ok("unauthorized to write, reads on".into())
@@ -153,7 +155,7 @@ fn rank(group: &mut Group) -> Verdict {
     let (who, admin) = group.another_member()?;
     commit(group.owner()?, "Grant", &with_trait(&who, "admin"))?;
     for state in ["BLOCKED", "OUTSIDER"] {
-        demand_refusal(admin.commit("Move", &move_to(&owner, state)), Code::RankTooLow)?;
+        refused(&admin, &who, ("Move", &move_to(&owner, state)), Code::RankTooLow)?;
     }
     Ok("rank_too_low".into())
 }
@@ -161,8 +163,8 @@ fn rank(group: &mut Group) -> Verdict {
 fn blocked(group: &mut Group) -> Verdict {
     let (who, enclave) = group.another_member()?;
     let moved = commit(group.owner()?, "Move", &move_to(&who, "BLOCKED"))?;
-    demand_refusal(enclave.commit("message", &message("hey")), Code::Unauthorized)?;
-    demand_refusal(enclave.query(&Filter::all()), Code::Unauthorized)?;
+    refused(&enclave, &who, ("message", &message("hey")), Code::Unauthorized)?;
+    demand_refusal(enclave.query(&Filter::all()), Code::Unauthorized, None)?;
     Ok(format!("unauthorized since seq {}", moved.receipt.position.seq))
 }
 
@@ -172,7 +174,7 @@ fn leaves(group: &mut Group) -> Verdict {
     let member = group.member()?;
     let left = commit(&member, "Move", &move_to(&who, "OUTSIDER"))?;
     let later = commit(group.owner()?, "message", &message("without you"))?;
-    demand_refusal(member.commit("message", &message("am I still here?")), Code::Unauthorized)?;
+    refused(&member, &who, ("message", &message("am I still here?")), Code::Unauthorized)?;
     let before = member.query(&Filter::by_hash(left.receipt.hash))?;
     demand(before.events[..] == [left.event], "what came before cannot be read any more")?;
     let after = member.query(&Filter::by_hash(later.receipt.hash))?;

@@ -1,7 +1,7 @@
 //! The personal workflow: one's own record, public and private entries, proofs.
 
 use super::checks::{Fault, Verdict, demand, demand_refusal, wrong};
-use super::place::{Place, commit, somebody, texts, with_trait};
+use super::place::{Place, commit, refused, somebody, texts, with_trait};
 use crate::receiver::Receiver;
 use client::push::delivered_seqs;
 use client::reading::content_of;
@@ -87,11 +87,11 @@ fn keys(personal: &mut Personal) -> Verdict {
     let sign = |who: &Identity| Draft::new(nowhere, "public", &Json::from("a key"), exp).sign(who.key()).into_commit();
     let (ours, theirs) = (sign(&personal.place.owner), sign(&personal.outsider));
     for commit in [&ours, &theirs] {
-        demand_refusal(node.submit_unverified(commit), Code::EnclaveNotFound)?;
+        demand_refusal(node.submit_unverified(commit), Code::EnclaveNotFound, Some(&commit.hash))?;
     }
     let mut crossed = ours;
     crossed.sig = theirs.sig;
-    demand_refusal(node.submit_unverified(&crossed), Code::InvalidSignature)?;
+    demand_refusal(node.submit_unverified(&crossed), Code::InvalidSignature, Some(&crossed.hash))?;
     Ok(format!("owner {}…, outsider {}…", short(&personal.place.owner), short(&personal.outsider)))
 }
 
@@ -194,8 +194,8 @@ fn private_entry(personal: &mut Personal) -> Verdict {
 
 fn outsider(personal: &mut Personal) -> Verdict {
     let outsider = personal.outsider.clone();
-    let enclave = personal.place.of(Some(&outsider))?;
-    demand_refusal(enclave.commit("public", &texts([("text", "not mine to say")])), Code::Unauthorized)?;
+    let content = texts([("text", "not mine to say")]);
+    refused(personal.owner()?, &outsider, ("public", &content), Code::Unauthorized)?;
     Ok("unauthorized".into())
 }
 
@@ -208,7 +208,7 @@ fn tampered(personal: &mut Personal) -> Verdict {
     let mut content = signed("what was signed");
     content.content = texts([("text", "what was not signed")]).to_jcs();
     for commit in [&hash, &content] {
-        demand_refusal(enclave.node().submit_unverified(commit), Code::InvalidHash)?;
+        demand_refusal(enclave.node().submit_unverified(commit), Code::InvalidHash, Some(&commit.hash))?;
     }
     Ok("invalid_hash".into())
 }

@@ -1,6 +1,6 @@
 //! The enclave that a workflow works in, and those who act in it.
 
-use super::checks::{Fault, demand, wrong};
+use super::checks::{Fault, demand, demand_refusal, wrong};
 use client::node::NodeInfo;
 use client::{Committed, Enclave, Error, Identity, MemoryStore, Node, Store, Template};
 use protocol::commit::Draft;
@@ -116,6 +116,12 @@ pub fn commit(enclave: &Enclave, event_type: &str, content: &Json) -> Result<Com
     let committed = enclave.commit(event_type, content)?;
     demand(!committed.duplicate, "a fresh commit was called a duplicate")?;
     Ok(committed)
+}
+
+/// That a commit by somebody is refused.
+pub fn refused(enclave: &Enclave, who: &Identity, said: (&str, &Json), code: Code) -> Result<(), Fault> {
+    let commit = enclave.draft(said.0, said.1).sign(who.key()).into_commit();
+    demand_refusal(enclave.node().submit_unverified(&commit), code, Some(&commit.hash))
 }
 
 /// `{name: value, …}` of texts.

@@ -1,0 +1,332 @@
+//! The SDK against a real node, and against one that lies, forgets or falls silent.
+
+#[path = "support/lying_proxy.rs"]
+mod lying_proxy;
+#[path = "support/running.rs"]
+mod running;
+
+use client::audit::audit_snapshot;
+use client::proof_file::{Proof, ProofFile, Proved, verify_file};
+use client::reading::content_of;
+use client::watch::Seen;
+use client::{Enclave, Error, Falsehood, Filter, FolderStore, Identity, MemoryStore, Name, Node, Store, Template};
+use lying_proxy::LyingProxy;
+use protocol::state::{Bitmask, StateName};
+use protocol::{Code, Json};
+use running::Running;
+use std::sync::Arc;
+
+fn identity() -> Identity {
+    Identity::generate().expect("random bytes").0
+}
+
+/// An enclave of the template `open`, and its owner.
+fn made_at(url: &str, store: Arc<dyn Store>) -> Enclave {
+    let node = Node::connect(url).expect("the node answers");
+    let me = identity();
+    let sequencer = node.info().expect("the node answers").sequencer;
+    let manifest = patient(Template::Open.manifest(&sequencer, &me.public()));
+    Enclave::create(&node, &manifest, vec![], (me, store)).expect("it is made").enclave
+}
+
+/// The same manifest with bundles that close only when they are told to, however slow the machine is.
+fn patient(manifest: Json) -> Json {
+    let Json::Object(members) = manifest else { panic!("a manifest is an object") };
+    let bundle = Json::object([("size", Json::from(256)), ("timeout", Json::from(3_600_000))]);
+    Json::object(members.into_iter().chain([("bundle".to_string(), bundle)]))
+}
+
+fn made(node: &Running) -> Enclave {
+    made_at(&node.url, MemoryStore::shared())
+}
+
+fn message(text: &str) -> Json {
+    Json::object([("text", Json::from(text))])
+}
+
+#[test]
+fn what_is_committed_is_read_proved_and_audited() {
+    let node = Running::start();
+    let enclave = made(&node);
+    let sent: Vec<_> =
+        ["one", "two", "three"].map(|text| enclave.commit("Message", &message(text)).expect("sent")).into();
+    assert_eq!(sent[2].receipt.position.seq, 3);
+    let read = enclave.query_all(&Filter::of_type("Message")).expect("read");
+    assert_eq!(read, sent.iter().map(|sent| sent.event.clone()).collect::<Vec<_>>());
+    assert_eq!(content_of(&read[1]), Some(message("two")));
+    assert_eq!(enclave.event(sent[0].receipt.id).expect("read"), Some(sent[0].event.clone()));
+    assert!(matches!(enclave.prove_event(&sent[0].receipt), Err(error) if error.code() == Some(Code::NotBundled)));
+    let head = enclave.close_bundle().expect("the owner may");
+    assert!(head.fresh && head.tree_size() == 1);
+    let proven = enclave.prove_event(&sent[1].receipt).expect("proved");
+    assert_eq!(proven.answer.entry.leaf_index, 0);
+    let me = enclave.me().expect("an identity");
+    let state = enclave.prove_states(&[StateName::Identity(&me), StateName::Gate("none")]).expect("proved");
+    assert!(state.current && state.values[1].is_none());
+    let pin = enclave.pin();
+    let mask = Bitmask::from_value(state.values[0]);
+    assert_eq!(pin.manifest().state_name(mask.state()), Some("MEMBER"));
+    let audited = enclave.audit(&mut |_, _| {}).expect("the log holds");
+    assert_eq!((audited.replayed.events, audited.receipts), (4, 4));
+    let (bytes, snapshot) = enclave.snapshot().expect("the owner may");
+    assert_eq!(snapshot.replayed.root, audited.replayed.root);
+    assert_eq!(audit_snapshot(&bytes, None).expect("offline").0, enclave.id());
+    assert_eq!(enclave.checkpoint().expect("both lines").tree_size, 1);
+}
+
+#[test]
+fn pages_follow_one_another_in_both_directions() {
+    let node = Running::start();
+    let enclave = made(&node);
+    let sent: Vec<u64> =
+        (0..7).map(|n| enclave.commit("Message", &Json::from(n)).expect("sent").receipt.position.seq).collect();
+    for (limit, reverse) in [(1, false), (3, false), (7, false), (2, true), (100, true)] {
+        let filter = Filter { limit: Some(limit), reverse, ..Filter::of_type("Message") };
+        let mut seqs: Vec<u64> =
+            enclave.query_all(&filter).expect("read").iter().map(|event| event.position.seq).collect();
+        if reverse {
+            seqs.reverse();
+        }
+        assert_eq!(seqs, sent, "limit {limit}, reverse {reverse}");
+    }
+    let whole: usize = enclave.log(None).map(|page| page.expect("no gap").len()).sum();
+    assert_eq!(whole, 8);
+}
+
+#[test]
+fn sealed_requests_do_all_that_plain_ones_do() {
+    let node = Running::with(|config| config.encryption.require = true);
+    let enclave = made(&node);
+    assert!(matches!(enclave.query(&Filter::all()), Err(error) if error.code() == Some(Code::Unauthorized)));
+    let enclave = enclave.sealed(true);
+    let sent = enclave.commit("Message", &message("hidden")).expect("sent");
+    assert_eq!(enclave.query_all(&Filter::all()).expect("read").len(), 2);
+    enclave.close_bundle().expect("the owner may");
+    enclave.prove_event(&sent.receipt).expect("proved");
+    enclave.prove_state(&StateName::Lifecycle).expect("proved");
+    enclave.prove_bundle(&sent.receipt).expect("proved");
+    let refused = enclave.commit("Other", &message("not in the manifest"));
+    assert!(matches!(refused, Err(error) if error.code() == Some(Code::Unauthorized)));
+}
+
+#[test]
+fn refusals_come_with_their_code_and_their_detail() {
+    let node = Running::start();
+    let enclave = made(&node);
+    let outsider = enclave.for_identity(Some(identity()));
+    assert_eq!(outsider.commit("Message", &message("no")).expect_err("refused").code(), Some(Code::Unauthorized));
+    assert_eq!(outsider.query(&Filter::all()).expect_err("refused").code(), Some(Code::Unauthorized));
+    let mut late = enclave.draft("Message", &message("late"));
+    late.exp -= 200_000;
+    let Err(Error::Refused(refusal)) = enclave.submit(late) else { panic!("an expired commit is refused") };
+    assert_eq!(refusal.code, Code::Expired);
+    assert!(refusal.detail.time.is_some(), "the node's clock is told");
+}
+
+#[test]
+fn a_lost_answer_is_asked_for_and_nothing_is_stored_twice() {
+    let node = Running::start();
+    let mut cut = 0;
+    let proxy = LyingProxy::start(
+        &node.url,
+        Box::new(move |_, answer| {
+            // The answers to both commits are lost: each comes behind a receipt that the proxy has seen.
+            let is_message = answer.body.starts_with(br#"{"alg""#) && answer.line.starts_with("POST / ");
+            cut += usize::from(is_message);
+            (!is_message || !(2..=3).contains(&cut)).then(|| answer.body.clone())
+        }),
+    );
+    let enclave = made_at(&proxy.url, MemoryStore::shared());
+    for text in ["one", "two"] {
+        let sent = enclave.commit("Message", &message(text)).expect("its fate is found out");
+        assert!(sent.duplicate, "the receipt is that of the event which was found");
+    }
+    assert_eq!(enclave.query_all(&Filter::of_type("Message")).expect("read").len(), 2);
+}
+
+#[test]
+fn a_commit_of_unknown_fate_is_said_to_be_so() {
+    let node = Running::start();
+    let mut made_it = false;
+    let proxy = LyingProxy::start(
+        &node.url,
+        Box::new(move |_, answer| {
+            let posted = answer.line.starts_with("POST / ");
+            let passes = !posted || !made_it;
+            made_it |= posted;
+            passes.then(|| answer.body.clone())
+        }),
+    );
+    let enclave = made_at(&proxy.url, MemoryStore::shared());
+    assert!(matches!(enclave.commit("Message", &message("?")), Err(Error::Undecided(_))));
+}
+
+/// What the SDK is asked in a row; each step's answers are changed by one byte in turn.
+const STEPS: [(&str, fn(&Enclave) -> Result<(), Error>); 11] = [
+    ("query", |enclave| enclave.query(&Filter::all()).map(drop)),
+    ("commit", |enclave| enclave.commit("Message", &message("x")).map(drop)),
+    ("sth", |enclave| enclave.sth().map(drop)),
+    ("close_bundle", |enclave| enclave.close_bundle().map(drop)),
+    ("prove_event", |enclave| {
+        let receipt = enclave.pin().event().receipt();
+        enclave.prove_event(&receipt).map(drop)
+    }),
+    ("prove_bundle", |enclave| {
+        let receipt = enclave.pin().event().receipt();
+        enclave.prove_bundle(&receipt).map(drop)
+    }),
+    ("prove_state", |enclave| enclave.prove_state(&StateName::Lifecycle).map(drop)),
+    ("prove_states", |enclave| enclave.prove_states(&[StateName::Lifecycle, StateName::Gate("x")]).map(drop)),
+    ("manifest", |enclave| {
+        let served = enclave.manifest_again()?;
+        if served.sequencer == enclave.sequencer() { Ok(()) } else { Err(Falsehood::OtherManifest.into()) }
+    }),
+    ("snapshot", |enclave| enclave.snapshot().map(drop)),
+    ("audit", |enclave| enclave.audit(&mut |_, _| {}).map(drop)),
+];
+
+#[test]
+fn one_changed_byte_anywhere_is_noticed_and_nothing_of_it_is_kept() {
+    let node = Running::start();
+    let lying = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let seed = Arc::clone(&lying);
+    let proxy = LyingProxy::start(
+        &node.url,
+        Box::new(move |number, answer| {
+            let mut body = answer.body.clone();
+            let seed = seed.load(std::sync::atomic::Ordering::SeqCst);
+            if seed > 0 && !body.is_empty() {
+                let place = (seed * 7919 + number * 104_729) % body.len();
+                body[place] ^= 1;
+            }
+            Some(body)
+        }),
+    );
+    let store = MemoryStore::shared();
+    let enclave = made_at(&proxy.url, Arc::clone(&store));
+    for (name, step) in STEPS {
+        step(&enclave).unwrap_or_else(|error| panic!("{name}, told the truth: {error}"));
+        let before = store.sth(&enclave.id()).expect("kept");
+        for seed in 1..=8 {
+            lying.store(seed, std::sync::atomic::Ordering::SeqCst);
+            let result = step(&enclave);
+            lying.store(0, std::sync::atomic::Ordering::SeqCst);
+            let refused = matches!(&result, Err(Error::False(_) | Error::Refused(_)));
+            assert!(refused, "{name}, seed {seed}: {result:?}");
+        }
+        let after = store.sth(&enclave.id()).expect("kept");
+        assert_eq!(before.map(|sth| sth.root_hash), after.map(|sth| sth.root_hash), "{name}");
+        // Whatever was stored by a request whose answer was changed is there; the handle goes on.
+        enclave.sth().unwrap_or_else(|error| panic!("after {name}: {error}"));
+    }
+}
+
+#[test]
+fn a_log_that_shrinks_is_noticed_at_the_next_visit() {
+    let node = Running::start();
+    let recorded = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let replayed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (record, replay) = (Arc::clone(&recorded), Arc::clone(&replayed));
+    let proxy = LyingProxy::start(
+        &node.url,
+        Box::new(move |_, answer| {
+            if !answer.line.contains("/sth ") {
+                return Some(answer.body.clone());
+            }
+            let mut heads = record.lock().expect("no thread panicked");
+            heads.push(answer.body.clone());
+            let shown = if replay.load(std::sync::atomic::Ordering::SeqCst) { heads.first() } else { heads.last() };
+            shown.cloned()
+        }),
+    );
+    let folder = std::env::temp_dir().join(format!("enc-client-{}-shrinks", std::process::id()));
+    let enclave = made_at(&proxy.url, Arc::new(FolderStore::new(&folder)));
+    enclave.close_bundle().expect("the owner may");
+    enclave.sth().expect("of one entry");
+    enclave.commit("Message", &message("x")).expect("sent");
+    enclave.close_bundle().expect("the owner may");
+    enclave.sth().expect("of two entries");
+    replayed.store(true, std::sync::atomic::Ordering::SeqCst);
+    // Another process, later: all it has is the folder.
+    let store = Arc::new(FolderStore::new(&folder));
+    let node = Node::at(&proxy.url).expect("an address");
+    let visit = Enclave::open(&node, enclave.id(), None, store).expect("it is pinned");
+    let falsehood = Falsehood::SmallerTree { kept: 2, shown: 1 };
+    assert!(matches!(visit.sth(), Err(Error::False(found)) if found == falsehood));
+    std::fs::remove_dir_all(&folder).expect("the folder goes");
+}
+
+#[test]
+fn proof_files_hold_offline_and_no_changed_one_does() {
+    let node = Running::start();
+    let enclave = made(&node);
+    let sent = enclave.commit("Message", &message("x")).expect("sent");
+    let older = enclave.close_bundle().expect("the owner may");
+    enclave.commit("Message", &message("y")).expect("sent");
+    let newer = enclave.close_bundle().expect("the owner may");
+    let me = enclave.me().expect("an identity");
+    let names = vec![Name::Identity(me), Name::Lifecycle];
+    let event = Box::new(sent.event);
+    let state_names: Vec<_> = names.iter().map(Name::state_name).collect();
+    let (bundle, entry) = enclave.prove_bundle(&sent.receipt).expect("proved");
+    let proofs = [
+        Proof::Event(event.clone(), Box::new(enclave.prove_event(&sent.receipt).expect("proved").answer)),
+        Proof::Bundle(event, Box::new(bundle), Box::new(entry)),
+        Proof::State(names.clone(), Box::new(enclave.prove_states(&state_names).expect("proved").answer)),
+        Proof::Log(
+            Box::new(*older.sth.sth()),
+            Box::new(*newer.sth.sth()),
+            enclave.prove_consistency(&older.sth, &newer.sth).expect("proved"),
+        ),
+    ];
+    for proof in proofs {
+        let text = ProofFile { pin: enclave.pin(), proof }.to_json().to_jcs();
+        let (file, proved) = verify_file(text.as_bytes()).expect("it holds");
+        assert_eq!(file.pin.enclave(), enclave.id());
+        if let Proved::Event { tree_size, .. } = proved {
+            assert_eq!(tree_size, 2);
+        }
+        for place in (0..text.len()).step_by(61) {
+            let mut changed = text.clone().into_bytes();
+            changed[place] ^= 1;
+            assert!(verify_file(&changed).is_err(), "bit 0 of byte {place} of {text}");
+        }
+    }
+}
+
+#[test]
+fn a_watch_brings_history_then_the_present_and_survives_a_drop() {
+    let node = Running::start();
+    let enclave = made(&node);
+    enclave.commit("Message", &message("before")).expect("sent");
+    let mut watch = enclave.watch(&Filter::of_type("Message"));
+    let mut seen = Vec::new();
+    let mut next = |watch: &mut client::watch::Watch<'_>| match watch.next().expect("it holds") {
+        Seen::Event(event) => {
+            seen.push(event.position.seq);
+            true
+        }
+        Seen::CaughtUp => false,
+        other => panic!("{other:?}"),
+    };
+    assert!(next(&mut watch), "history");
+    assert!(!next(&mut watch), "its end");
+    enclave.commit("Message", &message("now")).expect("sent");
+    assert!(next(&mut watch), "the present");
+    watch.drop_connection();
+    enclave.commit("Message", &message("while away")).expect("sent");
+    assert!(next(&mut watch), "what was missed");
+    assert_eq!(seen, [1, 2, 3]);
+}
+
+#[test]
+fn the_example_commits_and_verifies() {
+    let node = Running::start();
+    let mut example = std::env::current_exe().expect("this program");
+    example.pop();
+    example.pop();
+    let program = example.join("examples").join("commit_and_verify");
+    let output = std::process::Command::new(program).arg(&node.url).output().expect("cargo test builds examples");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains(" is entry 0 of "));
+}
