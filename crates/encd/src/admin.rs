@@ -113,6 +113,8 @@ mod tests {
     use super::*;
     use axum::http::{HeaderName, HeaderValue};
 
+    type Given = &'static [(&'static str, &'static str)];
+
     fn headers(rows: &[(&'static str, &'static str)]) -> HeaderMap {
         let row = |(name, value): &(&'static str, &'static str)| {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
@@ -126,12 +128,12 @@ mod tests {
 
     #[test]
     fn the_loopback_rule_needs_all_of_it() {
-        let good = [("host", "localhost:8080"), ("content-type", "application/json")];
-        let rows: &[(&str, &[(&'static str, &'static str)], bool)] = &[
-            ("127.0.0.1:5", &good, true),
+        let good: Given = &[("host", "localhost:8080"), ("content-type", "application/json")];
+        let rows: &[(&str, Given, bool)] = &[
+            ("127.0.0.1:5", good, true),
             ("[::1]:5", &[("host", "[::1]:8080"), ("content-type", "application/json; charset=utf-8")], true),
             ("[::ffff:127.0.0.1]:5", &[("host", "127.0.0.1"), ("content-type", "application/json")], true),
-            ("192.0.2.1:5", &good, false),
+            ("192.0.2.1:5", good, false),
             ("127.0.0.1:5", &[("content-type", "application/json")], false),
             ("127.0.0.1:5", &[("host", "node.example"), ("content-type", "application/json")], false),
             ("127.0.0.1:5", &[("host", "localhost.example"), ("content-type", "application/json")], false),
@@ -143,7 +145,7 @@ mod tests {
             assert_eq!(admin().loopback_admin(&peer, &headers(given)), *expected, "{peer} {given:?}");
         }
         for name in ["origin", "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"] {
-            let mut given = headers(&good);
+            let mut given = headers(good);
             given.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
             let peer = "127.0.0.1:5".parse().expect("an address");
             assert!(!admin().loopback_admin(&peer, &given), "{name}");

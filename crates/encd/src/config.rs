@@ -370,11 +370,11 @@ mod tests {
         for line in SAMPLE.lines() {
             if let Some(name) = line.strip_prefix('[') {
                 section = format!("{}.", name.trim_end_matches(']'));
-            } else if let Some((key, _)) = line.strip_prefix("# ").unwrap_or(line).split_once(" = ") {
-                if key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
-                    assert!(commented, "{section}{key} has no comment above it");
-                    documented.insert(format!("{section}{key}"));
-                }
+            } else if let Some((key, _)) = line.strip_prefix("# ").unwrap_or(line).split_once(" = ")
+                && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            {
+                assert!(commented, "{section}{key} has no comment above it");
+                documented.insert(format!("{section}{key}"));
             }
             commented = line.starts_with('#');
         }

@@ -72,7 +72,7 @@ pub enum Job {
     /// A call, answered when it is durable.
     Call {
         /// What is asked.
-        call: Call,
+        call: Box<Call>,
         /// It was parked and runs again.
         resumed: bool,
         /// Who waits for the answer.
@@ -93,7 +93,7 @@ pub enum Reply {
     /// It waits for what the receiver hears, or for the deadline, and is then to be sent in again.
     Parked {
         /// The call.
-        call: Call,
+        call: Box<Call>,
         /// Fires when the topic is notified.
         wake: oneshot::Receiver<()>,
         /// Milliseconds since the epoch.
@@ -108,6 +108,17 @@ pub struct Pending {
     reply: oneshot::Receiver<Reply>,
     /// Of the commit, for a refusal by the host.
     hash: Option<CommitHash>,
+}
+
+/// What waits in the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// KiB before the writers.
+    pub queue_kib: usize,
+    /// Reads before the readers.
+    pub reads_waiting: usize,
+    /// Lanes with an outbound request under way.
+    pub outbound_lanes: usize,
 }
 
 impl EngineHandle {
@@ -174,6 +185,16 @@ impl EngineHandle {
         self.shared.capabilities.clock.clone()
     }
 
+    /// What waits at present.
+    pub fn load(&self) -> Load {
+        let shards = &self.shared.shards;
+        Load {
+            queue_kib: shards.iter().map(|shard| self.shared.queue_units - shard.room.available_permits()).sum(),
+            reads_waiting: shards.iter().map(|shard| shard.readers.waiting()).sum(),
+            outbound_lanes: self.shared.outbound.get().map_or(0, Outbound::busy_lanes),
+        }
+    }
+
     /// Whether a shard's database is older than its mark: it is not written to.
     pub fn is_rolled_back(&self) -> bool {
         self.shared.shards.iter().any(|shard| shard.rolled_back)
@@ -228,7 +249,7 @@ impl EngineHandle {
                     // Notified, past the deadline, or forgotten by the writer: each is a reason to run again.
                     let woken = tokio::time::timeout(Duration::from_millis(left), wake).await;
                     tracing::trace!(notified = woken.is_ok(), "a parked call runs again");
-                    match self.submit(call, true, len) {
+                    match self.submit(*call, true, len) {
                         Ok(again) => pending = again,
                         Err(rejection) => return Response::error(&rejection),
                     }
@@ -290,7 +311,9 @@ impl EngineHandle {
         let (reply, answer) = oneshot::channel();
         let hash = hash_of(&call);
         let stopping = self.shared.stopping.load(Ordering::Acquire);
-        if stopping || shard.queue.send(Queued { job: Job::Call { call, resumed, reply }, weight }).is_err() {
+        if stopping
+            || shard.queue.send(Queued { job: Job::Call { call: Box::new(call), resumed, reply }, weight }).is_err()
+        {
             return Err(Code::Overloaded.into());
         }
         Ok(Pending { reply: answer, hash })

@@ -21,8 +21,7 @@ pub async fn answer(host: &Host, peer: &Peer, sealed: &SealedRequest, len: usize
         Err(rejection) => return Response::error(&rejection),
     };
     let now = host.clock.now();
-    let call = request
-        .and_then(|request| host.resolving(|resolver| resolve_opened(resolver, sealed, request, now)));
+    let call = request.and_then(|request| host.resolving(|resolver| resolve_opened(resolver, sealed, request, now)));
     let inner = match call {
         Ok(call) => host.answer(peer, call, len).await,
         Err(rejection) => Response::error(&rejection),

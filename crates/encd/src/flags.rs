@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn flags_stand_above_the_defaults() {
-        let rows: &[(&[&str], fn(&Config) -> bool)] = &[
+        type Holds = fn(&Config) -> bool;
+        let rows: &[(&[&str], Holds)] = &[
             (&["encd"], |c| *c == Config::default()),
             (&["encd", "--port", "80"], |c| c.listen.public == ["[::]:80".parse().expect("an address")]),
             (&["encd", "--listen", "127.0.0.1:1", "--listen", "127.0.0.1:2"], |c| c.listen.public.len() == 2),

@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn the_order_of_folders() {
-        let rows: &[(Option<&str>, &[(&str, &str)], &str)] = &[
+        type Set = &'static [(&'static str, &'static str)];
+        let rows: &[(Option<&str>, Set, &str)] = &[
             (Some("/given"), &[("STATE_DIRECTORY", "/state"), ("XDG_DATA_HOME", "/home")], "/given"),
             (None, &[("STATE_DIRECTORY", "/state"), ("XDG_DATA_HOME", "/home")], "/state"),
             (None, &[("XDG_DATA_HOME", "/home")], "/home/encd"),

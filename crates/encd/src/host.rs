@@ -5,20 +5,23 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::{EngineHandle, hash_of};
 use crate::guard::DiskGuard;
-use crate::hooks::{Admitted, Chain};
+use crate::hooks::{self, Admitted, Chain};
 use crate::keys::KeyStore;
-use crate::metrics::Metrics;
+use crate::listener::Alive;
+use crate::metrics::{Gauge, Metrics};
 use crate::stop::Stopping;
+use crate::takeup::TakenUp;
 use crate::tally::Tally;
 use bytes::Bytes;
-use protocol::{Code, PublicKey, Rejection};
+use protocol::{Code, CommitHash, EnclaveId, PublicKey};
 use service::call::{Action, Admission, Claim, Response, Verdict};
 use service::resolve::Resolver;
 use service::{Call, openapi};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::path::Path;
-use tokio::sync::Mutex;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{Mutex, Semaphore};
 
 /// Name of the service that hooks are told.
 const SERVICE: &str = "enc-node";
@@ -41,12 +44,16 @@ pub struct Host {
     pub clock: Clock,
     /// Who is the operator.
     pub admin: Admin,
+    /// One permit for each connection of the services' listeners.
+    pub connections: Arc<Semaphore>,
     /// Sockets by address.
     pub sockets: Tally<IpAddr>,
     /// Subscriptions by identity; those of strangers are counted with their sockets.
     pub subscriptions: Tally<PublicKey>,
     /// One key is provisioned at a time: its file and its row come and go together.
     pub provisioning: Mutex<()>,
+    /// Which Migrates were taken up here.
+    pub taken_up: TakenUp,
     /// Turns true when the node stops.
     pub stopping: Stopping,
     /// `GET /openapi.json`, which is the same for as long as the node runs.
@@ -64,6 +71,18 @@ pub struct Peer {
     pub listener_loopback: bool,
     /// The token of its `Authorization: Bearer`.
     pub bearer: Option<String>,
+    /// Held by whatever goes on after the request, so that a stop waits for it.
+    pub alive: Alive,
+}
+
+/// What is remembered of a request until its answer is counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Of a commit.
+    pub hash: Option<CommitHash>,
+    enclave: Option<EnclaveId>,
+    len: usize,
+    arrived: Instant,
 }
 
 impl Host {
@@ -79,6 +98,7 @@ impl Host {
             chain: Chain::from_config(&config)?,
             guard: DiskGuard::watch(folder, &config.disk),
             admin: Admin::from_config(&config)?,
+            connections: Arc::new(Semaphore::new(config.listen.max_connections)),
             sockets: Tally::new(config.websocket.sockets_per_address),
             subscriptions: Tally::new(config.websocket.subscriptions_per_identity),
             openapi: Bytes::from(openapi::openapi(engine.facts()).to_jcs()),
@@ -86,6 +106,7 @@ impl Host {
             metrics: engine.metrics(),
             clock: engine.clock(),
             provisioning: Mutex::new(()),
+            taken_up: TakenUp::in_folder(&folder.join("data")),
             engine,
             keys,
             stopping,
@@ -98,37 +119,58 @@ impl Host {
         read(&Resolver { limits: &self.engine.facts().limits, is_node_key: &is_node_key })
     }
 
-    /// Lets the admission hooks judge a call, once, whatever brought it; then the free space.
-    pub async fn admit(&self, peer: &Peer, call: &Call, len: usize) -> Result<(), Rejection> {
+    /// What was counted, as Prometheus reads it.
+    pub fn measured(&self) -> String {
+        let load = self.engine.load();
+        let connections = self.config.listen.max_connections - self.connections.available_permits();
+        for (gauge, value) in [
+            (Gauge::QueueKib, load.queue_kib as u64),
+            (Gauge::ReadsWaiting, load.reads_waiting as u64),
+            (Gauge::OutboundLanes, load.outbound_lanes as u64),
+            (Gauge::Connections, connections as u64),
+            (Gauge::DiskFreeBytes, self.guard.free_bytes()),
+        ] {
+            self.metrics.set(gauge, value);
+        }
+        self.metrics.render()
+    }
+
+    /// Lets the admission hooks judge a call, once, whatever brought it; then the free space. A refusal is the answer.
+    pub async fn admit(&self, peer: &Peer, call: &Call, len: usize) -> Result<(), Response> {
         self.judge(peer, call, &call.admission(), len).await
     }
 
     /// The same for a Query that opens a subscription.
-    pub async fn admit_subscription(&self, peer: &Peer, call: &Call, len: usize) -> Result<(), Rejection> {
+    pub async fn admit_subscription(&self, peer: &Peer, call: &Call, len: usize) -> Result<(), Response> {
         self.judge(peer, call, &Admission::Subscribe, len).await
     }
 
     /// Answers a call that has been read: admission, then the engine.
     pub async fn answer(&self, peer: &Peer, call: Call, len: usize) -> Response {
-        let hash = hash_of(&call);
+        let asked = Asked::of(&call, len);
         let response = match self.admit(peer, &call, len).await {
             Ok(()) => self.engine.call(call, len).await,
-            Err(rejection) => Response::refusal(&rejection, hash.as_ref()),
+            Err(refusal) => refusal,
         };
-        self.count(hash.is_some(), &response);
-        response
+        self.count(&asked, &response);
+        response.nameless()
     }
 
-    /// Counts an answer, of a commit or of something else.
-    pub fn count(&self, commit: bool, response: &Response) {
-        match refusal_code(response) {
-            Some(code) => self.metrics.refused(code),
-            None if commit => self.metrics.committed(),
-            None => {}
+    /// Counts an answer.
+    pub fn count(&self, asked: &Asked, response: &Response) {
+        let commit = asked.hash.is_some();
+        self.metrics.answered(commit, asked.arrived.elapsed());
+        match (refusal_code(response), asked.enclave) {
+            (Some(code), _) => self.metrics.refused(code),
+            (None, Some(enclave)) if commit => {
+                self.metrics.committed();
+                self.chain.sequenced(&enclave, asked.len);
+            }
+            (None, _) => {}
         }
     }
 
-    async fn judge(&self, peer: &Peer, call: &Call, admission: &Admission, len: usize) -> Result<(), Rejection> {
+    async fn judge(&self, peer: &Peer, call: &Call, admission: &Admission, len: usize) -> Result<(), Response> {
         let (from, verified) = who(call);
         let admitted = Admitted {
             service: SERVICE,
@@ -141,8 +183,9 @@ impl Host {
             listener_loopback: peer.listener_loopback,
             bearer: peer.bearer.as_deref(),
         };
-        self.chain.judge(&admitted).await?;
-        match admission {
+        let hash = hash_of(call);
+        self.chain.judge(&admitted).await.map_err(|rejection| hooks::refusal(&rejection, hash.as_ref()))?;
+        let room = match admission {
             Admission::Create | Admission::Restore | Admission::Init => self.guard.admits(true),
             Admission::Commit(_) | Admission::Push => self.guard.admits(false),
             Admission::Query
@@ -153,16 +196,27 @@ impl Host {
             | Admission::CloseBundle
             | Admission::Info
             | Admission::Log => Ok(()),
-        }
+        };
+        room.map_err(|rejection| Response::refusal(&rejection, hash.as_ref()))
+    }
+}
+
+impl Asked {
+    /// To be taken when a call has been read.
+    pub fn of(call: &Call, len: usize) -> Asked {
+        Asked { hash: hash_of(call), enclave: call.enclave, len, arrived: Instant::now() }
+    }
+
+    /// To be taken for what could not be read; with the commit's hash, if it had one.
+    pub fn unread(hash: Option<CommitHash>, len: usize) -> Asked {
+        Asked { hash, enclave: None, len, arrived: Instant::now() }
     }
 }
 
 /// Who a call says it is from, and whether that is proven already.
 fn who(call: &Call) -> (Option<&PublicKey>, bool) {
     match (&call.action, &call.claim) {
-        (Action::Commit(checked), _) => {
-            (Some(&checked.commit().from), matches!(checked.verdict, Verdict::Verified(_)))
-        }
+        (Action::Commit(checked), _) => (Some(&checked.commit().from), matches!(checked.verdict, Verdict::Verified(_))),
         (_, Claim::Session { from, .. }) => (Some(from), false),
         (_, Claim::Envelope { from }) => (Some(from), true),
         (_, Claim::Stranger | Claim::Admin) => (None, false),
@@ -182,6 +236,7 @@ pub fn refusal_code(response: &Response) -> Option<Code> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::Rejection;
     use protocol::code::Detail;
 
     #[test]

@@ -2,8 +2,9 @@
 
 use crate::admin::{bearer, client_address};
 use crate::body::{self, Unreadable};
-use crate::host::{Host, Peer};
-use crate::{envelope, lines, provision, websocket};
+use crate::host::{Asked, Host, Peer};
+use crate::listener::Alive;
+use crate::{envelope, hooks, lines, provision, takeup, websocket};
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE};
 use axum::http::{HeaderMap, Method, Request, Response as HttpResponse, StatusCode};
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use protocol::code::Detail;
 use protocol::{Code, EnclaveId, Rejection};
-use service::call::{Action, Claim, Response};
+use service::call::{Action, Claim, Response, TakeUp};
 use service::path::parse_target;
 use service::resolve::{Resolved, body_limit, cross_origin, resolve};
 use service::runtime::{Headers, RequestLine};
@@ -36,6 +37,17 @@ pub enum Door {
     Admin,
 }
 
+/// The connection that a request came on.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Where it came in.
+    pub door: Door,
+    /// Its other end.
+    pub socket: SocketAddr,
+    /// Held by whatever goes on after the request, so that a stop waits for it.
+    pub alive: Alive,
+}
+
 /// The request broke off; there is nobody to answer.
 #[derive(Debug)]
 pub struct Broken;
@@ -51,18 +63,20 @@ impl std::error::Error for Broken {}
 /// Answers a request.
 pub async fn answer(
     host: Arc<Host>,
-    door: Door,
-    socket: SocketAddr,
+    arrival: Arrival,
     request: Request<Incoming>,
 ) -> Result<HttpResponse<Body>, Broken> {
-    if let Some(response) = operate(&host, door, &request) {
+    if let Some(response) = operate(&host, arrival.door, &request) {
         return Ok(response);
     }
     let upgrade = asks_for_websocket(request.headers());
     let line = request_line(&request);
-    let peer = peer(&host, door, socket, request.headers());
+    let peer = peer(&host, arrival, request.headers());
     let open_to_all = cross_origin(&line);
-    let mut response = serve(&host, &peer, (&line, upgrade), request).await?;
+    let mut response = match host.chain.arriving(peer.address) {
+        Ok(()) => serve(&host, &peer, (&line, upgrade), request).await?,
+        Err(rejection) => http_response(unread(&host, hooks::refusal(&rejection, None))),
+    };
     if open_to_all {
         let any = HeaderValue::from_static("*");
         response.headers_mut().insert(HeaderName::from_static("access-control-allow-origin"), any);
@@ -85,7 +99,7 @@ async fn serve(
             Ok(Resolved::Upgrade(enclave)) => upgraded(host, peer, enclave, request).await,
             Ok(Resolved::Lines) => lines::answer(host, peer, request.into_body()),
             Ok(_) => http_response(Response::error(&Code::InvalidRoute.into())),
-            Err(refusal) => http_response(refused(host, refusal.response())),
+            Err(refusal) => http_response(unread(host, refusal.response())),
         });
     }
     let limit = body_limit(&host.engine.facts().limits, line);
@@ -96,17 +110,22 @@ async fn serve(
         Err(Unreadable::Broken) => return Err(Broken),
         Err(Unreadable::TooLarge) => {
             let rejection = Rejection::with(Code::TooLarge, Detail::Limit(limit as u64));
-            let mut response = http_response(refused(host, Response::error(&rejection)));
+            let mut response = http_response(unread(host, Response::error(&rejection)));
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return Ok(response);
         }
     };
     let len = body.len();
     let response = match host.resolving(|resolver| resolve(resolver, line, upgrade, &body)) {
-        Err(refusal) => refused(host, refusal.response()),
+        Err(refusal) => unread(host, refusal.response()),
         Ok(Resolved::Call(mut call)) => {
             claim_as_operator(host, peer, &mut call);
-            host.answer(peer, call, len).await
+            match &call.action {
+                Action::Restore(request) if request.first == TakeUp::Asserted => {
+                    takeup::answer(host, peer, call, len).await
+                }
+                _ => host.answer(peer, call, len).await,
+            }
         }
         Ok(Resolved::Envelope(sealed)) => envelope::answer(host, peer, &sealed, len).await,
         Ok(Resolved::Provision(request)) => provision::answer(host, peer, &parts.headers, request).await,
@@ -136,7 +155,7 @@ fn operate(host: &Host, door: Door, request: &Request<Incoming>) -> Option<HttpR
         } else {
             text(StatusCode::OK, PLAIN, "ready\n")
         }),
-        ("/metrics", Door::Admin) => Some(text(StatusCode::OK, EXPOSITION, host.metrics.render())),
+        ("/metrics", Door::Admin) => Some(text(StatusCode::OK, EXPOSITION, host.measured())),
         _ => None,
     }
 }
@@ -159,8 +178,9 @@ async fn upgraded(
     websocket::upgrade(host, peer, enclave, &mut parts).await
 }
 
-fn refused(host: &Host, response: Response) -> Response {
-    host.count(false, &response);
+/// Counts the answer to a request that could not be read.
+fn unread(host: &Host, response: Response) -> Response {
+    host.count(&Asked::unread(None, 0), &response);
     response
 }
 
@@ -182,7 +202,8 @@ fn request_line(request: &Request<Incoming>) -> RequestLine {
     }
 }
 
-fn peer(host: &Host, door: Door, socket: SocketAddr, headers: &HeaderMap) -> Peer {
+fn peer(host: &Host, arrival: Arrival, headers: &HeaderMap) -> Peer {
+    let Arrival { door, socket, alive } = arrival;
     Peer {
         socket,
         address: client_address(socket.ip(), headers, &host.config.listen.trusted_proxies),
@@ -191,6 +212,7 @@ fn peer(host: &Host, door: Door, socket: SocketAddr, headers: &HeaderMap) -> Pee
             Door::Admin => host.config.listen.admin.ip().is_loopback(),
         },
         bearer: bearer(headers).map(str::to_owned),
+        alive,
     }
 }
 

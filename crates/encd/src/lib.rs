@@ -28,6 +28,7 @@ pub mod sqlite;
 pub mod stop;
 pub mod store;
 pub mod subscriber;
+pub mod takeup;
 pub mod tally;
 pub mod watch;
 pub mod websocket;

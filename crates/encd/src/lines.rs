@@ -7,10 +7,10 @@
 
 use crate::body::{self, Streamed};
 use crate::engine::Pending;
-use crate::host::{Host, Peer, refusal_code};
+use crate::host::{Asked, Host, Peer, refusal_code};
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::Response as HttpResponse;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 use protocol::code::Detail;
@@ -53,11 +53,19 @@ enum Piece {
 /// What the second part hands to the third.
 enum Answer {
     /// It is known.
-    Ready(Response),
-    /// It comes from the writer; its commit was verified, so it can still fail by its time or its enclave.
-    Pending(Pending, usize, bool),
+    Ready(Asked, Response),
+    /// It comes from the writer.
+    Pending(Asked, Waiting),
     /// The last line, after which nothing is read.
     Cut(Rejection),
+}
+
+/// An answer that is on its way.
+struct Waiting {
+    pending: Pending,
+    len: usize,
+    /// Hash and signature hold, so only its time or its enclave can still fail before step 5.
+    holds: bool,
 }
 
 /// What the three parts share.
@@ -182,29 +190,33 @@ impl Stream {
     async fn submit(&self, line: Line) -> Answer {
         let call = match line.call {
             Ok(call) => call,
-            Err((hash, rejection)) => return self.failed(&rejection, hash),
+            Err((hash, rejection)) => {
+                self.failed();
+                return Answer::Ready(Asked::unread(hash, line.len), Response::refusal(&rejection, hash.as_ref()));
+            }
         };
-        let Action::Commit(checked) = &call.action else {
-            return self.failed(&Code::InvalidStructure.into(), None);
+        let asked = Asked::of(&call, line.len);
+        let holds = match &call.action {
+            Action::Commit(checked) => matches!(checked.verdict, Verdict::Verified(_)),
+            _ => false,
         };
-        let (hash, holds) = (checked.commit().hash, matches!(checked.verdict, Verdict::Verified(_)));
-        if let Err(rejection) = self.host.admit(&self.peer, &call, line.len).await {
-            return self.failed(&rejection, Some(hash));
+        if let Err(refusal) = self.host.admit(&self.peer, &call, line.len).await {
+            self.failed();
+            return Answer::Ready(asked, refusal);
         }
         match self.host.engine.submit_when_free(call, line.len).await {
             Ok(pending) => {
                 if !holds {
-                    self.failures.fetch_add(1, Ordering::Relaxed);
+                    self.failed();
                 }
-                Answer::Pending(pending, line.len, holds)
+                Answer::Pending(asked, Waiting { pending, len: line.len, holds })
             }
-            Err(rejection) => Answer::Ready(Response::refusal(&rejection, Some(&hash))),
+            Err(rejection) => Answer::Ready(asked, Response::refusal(&rejection, asked.hash.as_ref())),
         }
     }
 
-    fn failed(&self, rejection: &Rejection, hash: Option<CommitHash>) -> Answer {
+    fn failed(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        Answer::Ready(Response::refusal(rejection, hash.as_ref()))
     }
 
     /// Writes the answers, in order. What was queued is answered even when the lines were cut off after it.
@@ -220,13 +232,13 @@ impl Stream {
                     answers.recv().await
                 }
             };
-            let response = match next {
+            let (asked, response) = match next {
                 None => break,
-                Some(Answer::Ready(response)) => response,
-                Some(Answer::Cut(rejection)) => Response::error(&rejection),
-                Some(Answer::Pending(pending, len, holds)) => self.finish(pending, len, holds).await,
+                Some(Answer::Ready(asked, response)) => (asked, response),
+                Some(Answer::Cut(rejection)) => (Asked::unread(None, 0), Response::error(&rejection)),
+                Some(Answer::Pending(asked, waiting)) => (asked, self.finish(waiting).await),
             };
-            self.host.count(true, &response);
+            self.host.count(&asked, &response);
             gathered.extend_from_slice(&response.body);
             gathered.extend_from_slice(b"\n");
             if gathered.len() >= GATHERED && !flush(&mut gathered, &out).await {
@@ -236,14 +248,14 @@ impl Stream {
         flush(&mut gathered, &out).await;
     }
 
-    async fn finish(&self, pending: Pending, len: usize, holds: bool) -> Response {
+    async fn finish(&self, Waiting { pending, len, holds }: Waiting) -> Response {
         let response = self.host.engine.finish(pending, len).await;
         let before_step_5 = match refusal_code(&response) {
             Some(Code::Expired | Code::ExpTooFar | Code::ClockBehind | Code::EnclaveNotFound) => true,
             Some(_) | None => false,
         };
         if holds && before_step_5 {
-            self.failures.fetch_add(1, Ordering::Relaxed);
+            self.failed();
         }
         response
     }

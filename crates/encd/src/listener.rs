@@ -1,7 +1,7 @@
 //! Sockets that are listened on, and the connections that come of them: how many, and how long each may take.
 
 use crate::host::Host;
-use crate::http::{self, Door};
+use crate::http::{self, Arrival, Door};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,13 +20,19 @@ use tokio::time::{Sleep, sleep};
 /// How long to wait before the next connection is taken when the system has no room for one.
 const NO_ROOM: Duration = Duration::from_millis(100);
 
-/// Held by every connection; whoever waits for all to end waits until the last is dropped.
-pub type Alive = mpsc::Sender<()>;
+/// Held by a connection and by what goes on after it, a WebSocket: until the last is dropped it counts among the connections, and a stop
+/// waits for it.
+#[derive(Clone, Debug)]
+pub struct Alive(
+    #[expect(dead_code, reason = "what counts is when it is dropped")] Arc<(OwnedSemaphorePermit, mpsc::Sender<()>)>,
+);
 
 /// Listens on an address. `[::]` is every interface; on a machine without IPv6, every one of IPv4.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match TcpListener::bind(address).await {
-        Err(error) if address.ip().is_unspecified() && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse => {
+        Err(error)
+            if address.ip().is_unspecified() && address.is_ipv6() && error.kind() != io::ErrorKind::AddrInUse =>
+        {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
         }
         bound => bound,
@@ -39,7 +45,7 @@ pub fn is_private(address: &SocketAddr) -> bool {
 }
 
 /// Takes connections until the node stops.
-pub async fn accept(listener: TcpListener, door: Door, host: Arc<Host>, room: Arc<Semaphore>, alive: Alive) {
+pub async fn accept(listener: TcpListener, door: Door, host: Arc<Host>, room: Arc<Semaphore>, all: mpsc::Sender<()>) {
     let mut stopping = host.stopping.clone();
     loop {
         let connection = async {
@@ -52,8 +58,9 @@ pub async fn accept(listener: TcpListener, door: Door, host: Arc<Host>, room: Ar
         };
         let Ok(permit) = permit else { return };
         match accepted {
-            Ok((stream, peer)) => {
-                tokio::spawn(connection_task(stream, peer, door, Arc::clone(&host), (permit, alive.clone())));
+            Ok((stream, socket)) => {
+                let alive = Alive(Arc::new((permit, all.clone())));
+                tokio::spawn(connection_task(stream, Arc::clone(&host), Arrival { door, socket, alive }));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
@@ -63,13 +70,7 @@ pub async fn accept(listener: TcpListener, door: Door, host: Arc<Host>, room: Ar
     }
 }
 
-async fn connection_task(
-    stream: TcpStream,
-    peer: SocketAddr,
-    door: Door,
-    host: Arc<Host>,
-    _held: (OwnedSemaphorePermit, Alive),
-) {
+async fn connection_task(stream: TcpStream, host: Arc<Host>, arrival: Arrival) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone before it began");
         return;
@@ -78,7 +79,7 @@ async fn connection_task(
     let io = TokioIo::new(Patient::new(stream, Duration::from_millis(listen.write_timeout_ms)));
     let service = {
         let host = Arc::clone(&host);
-        service_fn(move |request| http::answer(Arc::clone(&host), door, peer, request))
+        service_fn(move |request| http::answer(Arc::clone(&host), arrival.clone(), request))
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -16,8 +16,7 @@ use zeroize::Zeroizing;
 /// Takes a key in for the operator; for nobody else.
 pub async fn answer(host: &Arc<Host>, peer: &Peer, headers: &HeaderMap, request: Provision) -> Response {
     let secret = Zeroizing::new(request.secret);
-    let operator =
-        host.admin.is_token(bearer(headers)) || host.admin.loopback_admin(&peer.socket, headers);
+    let operator = host.admin.is_token(bearer(headers)) || host.admin.loopback_admin(&peer.socket, headers);
     if !operator {
         return Response::error(&Code::Unauthorized.into());
     }
@@ -26,8 +25,8 @@ pub async fn answer(host: &Arc<Host>, peer: &Peer, headers: &HeaderMap, request:
     };
     let action = Action::InitWithPriv(InitWithPriv { sequencer: pair.public(), owner: request.owner });
     let call = Call { enclave: Some(request.enclave), claim: Claim::Admin, action };
-    if let Err(rejection) = host.admit(peer, &call, 0).await {
-        return Response::error(&rejection);
+    if let Err(refusal) = host.admit(peer, &call, 0).await {
+        return refusal;
     }
     // Whoever has gone away in the meantime, key and row end as one says: the work runs on without its client.
     let host = Arc::clone(host);
@@ -56,9 +55,7 @@ async fn store(host: &Arc<Host>, call: Call, secret: &Zeroizing<[u8; 32]>) -> Re
 }
 
 /// Runs work on files where it holds up no other request.
-async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, Rejection> {
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Rejection> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => {

@@ -95,6 +95,11 @@ impl Readers {
         answer.await.map_err(|_| Unread::Busy)?.map_err(Unread::Fault)
     }
 
+    /// Reads that wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.state.lock().unwrap_or_else(PoisonError::into_inner).work.len()
+    }
+
     /// Ends the threads once the queue is worked off.
     pub fn stop(&self) {
         self.queue.state.lock().unwrap_or_else(PoisonError::into_inner).stopped = true;

@@ -51,7 +51,6 @@ impl Server {
         let capabilities = Capabilities { keys: Arc::clone(&keys), clock };
         let engine = EngineHandle::start(&config, files, facts, capabilities, Arc::new(Metrics::default()))?;
         let (stop, stopping) = Stopping::channel();
-        let room = Arc::new(Semaphore::new(config.listen.max_connections));
         let host = Host::new(config, folder.path(), engine.clone(), keys, stopping);
         let host = Arc::new(host.map_err(|error| {
             engine.stop();
@@ -62,7 +61,13 @@ impl Server {
         for (listener, address) in public {
             addresses.push(address);
             let door = Door::Public { loopback: address.ip().is_loopback() };
-            tokio::spawn(listener::accept(listener, door, Arc::clone(&host), Arc::clone(&room), held.clone()));
+            tokio::spawn(listener::accept(
+                listener,
+                door,
+                Arc::clone(&host),
+                Arc::clone(&host.connections),
+                held.clone(),
+            ));
         }
         // The operator gets in even when the services' connections are all taken.
         let operators = Arc::new(Semaphore::new(host.config.listen.max_connections));

@@ -1,10 +1,10 @@
 //! One subscription's task: it opens, then reads on whenever its enclave has changed, until something ends it.
 
-use crate::host::{Host, Peer};
+use crate::host::{Host, Peer, refusal_code};
 use crate::reader::Unread;
 use crate::tally::Held;
 use crate::watch::Watch;
-use protocol::{Code, EnclaveId, PublicKey, Rejection};
+use protocol::{Code, EnclaveId, PublicKey};
 use service::Call;
 use service::call::{Action, Claim};
 use service::live::{self, Advance, Subscription, closed_frame};
@@ -46,9 +46,9 @@ pub struct Turn {
 pub async fn run(opening: Opening, call: Call, turns: Sender<Turn>) {
     let (subscription, watch, held) = match opening.open(call).await {
         Ok(opened) => opened,
-        Err(rejection) => {
-            opening.host.metrics.refused(rejection.code);
-            let frames = vec![closed_frame(&opening.sub_id, rejection.code.as_str())];
+        Err(code) => {
+            opening.host.metrics.refused(code);
+            let frames = vec![closed_frame(&opening.sub_id, code.as_str())];
             opening.hand_over(&turns, frames, true).await;
             return;
         }
@@ -59,15 +59,17 @@ pub async fn run(opening: Opening, call: Call, turns: Sender<Turn>) {
 }
 
 impl Opening {
-    async fn open(&self, call: Call) -> Result<(Subscription, Watch, Option<Held<PublicKey>>), Rejection> {
-        self.host.admit_subscription(&self.peer, &call, self.len).await?;
+    async fn open(&self, call: Call) -> Result<(Subscription, Watch, Option<Held<PublicKey>>), Code> {
+        let admitted = self.host.admit_subscription(&self.peer, &call, self.len).await;
+        admitted.map_err(|refusal| refusal_code(&refusal).unwrap_or(Code::Unauthorized))?;
         let enclave = call.enclave.ok_or(Code::InvalidStructure)?;
         // Listening begins first: what is written between the first read and the waiting is heard of.
         let watch = self.host.engine.watches().listen(&enclave);
         let subscription = self
             .read(&enclave, move |rt, cache, facts| live::open(rt, cache, facts, &call))
             .await
-            .map_err(|unread| unread.rejection())??;
+            .map_err(|unread| unread.rejection().code)?
+            .map_err(|rejection| rejection.code)?;
         let held = match subscription.from() {
             Some(from) => Some(self.host.subscriptions.take(from).ok_or(Code::LimitExceeded)?),
             None => None,
@@ -131,11 +133,7 @@ impl Opening {
     async fn read<T, F>(&self, enclave: &EnclaveId, work: F) -> Result<T, Unread>
     where
         T: Send + 'static,
-        F: Fn(
-                &dyn service::Runtime,
-                &mut service::cache::Cache,
-                &service::runtime::NodeFacts,
-            ) -> Result<T, Fault>
+        F: Fn(&dyn service::Runtime, &mut service::cache::Cache, &service::runtime::NodeFacts) -> Result<T, Fault>
             + Clone
             + Send
             + 'static,

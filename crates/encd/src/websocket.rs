@@ -4,10 +4,10 @@
 //! has a task of its own that reads on from its place in the log, a turn at a time, when its enclave has changed; the channel to the socket
 //! holds a few turns, so a slow reader holds its subscriptions back and fills no memory.
 
-use crate::host::{Host, Peer};
+use crate::host::{Asked, Host, Peer};
 use crate::http::http_response;
-use crate::subscriber::{self, Turn};
 use crate::stop::Stopping;
+use crate::subscriber::{self, Turn};
 use crate::tally::Held;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
@@ -16,9 +16,9 @@ use axum::http::Response as HttpResponse;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use protocol::code::Detail;
-use protocol::{Code, CommitHash, EnclaveId, Rejection};
+use protocol::{Code, EnclaveId, Rejection};
 use service::Call;
-use service::call::{Action, Response};
+use service::call::Response;
 use service::live::{closed_frame, error_frame};
 use service::resolve::{Frame, resolve_frame};
 use std::collections::HashMap;
@@ -60,12 +60,7 @@ struct Subscribed {
 struct Over;
 
 /// Turns a request into a socket, if its address may have one more.
-pub async fn upgrade(
-    host: &Arc<Host>,
-    peer: &Peer,
-    at: Option<EnclaveId>,
-    parts: &mut Parts,
-) -> HttpResponse<Body> {
+pub async fn upgrade(host: &Arc<Host>, peer: &Peer, at: Option<EnclaveId>, parts: &mut Parts) -> HttpResponse<Body> {
     let Some(held) = host.sockets.take(&peer.address) else {
         let limit = Detail::Limit(host.sockets.limit() as u64);
         return http_response(Response::error(&Rejection::with(Code::LimitExceeded, limit)));
@@ -155,7 +150,7 @@ impl Session {
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
             Message::Close(_) => return Err(Over),
         };
-        let frame = self.host.resolving(|resolver| resolve_frame(resolver, self.at, text.as_bytes()));
+        let frame = self.host.resolving(|resolver| resolve_frame(resolver, self.at, text.as_bytes()).map_err(Box::new));
         match frame {
             Ok(Frame::Commit(call)) => self.commit(call, text.len()).await,
             Ok(Frame::Subscribe { sub_id, call }) => self.subscribe(sub_id, call, text.len()).await,
@@ -177,22 +172,27 @@ impl Session {
 
     /// Queues a commit; its answer comes back as one of the socket's tasks.
     async fn commit(&mut self, call: Call, len: usize) -> Result<(), Over> {
-        let Action::Commit(checked) = &call.action else { return Ok(()) };
-        let hash: CommitHash = checked.commit().hash;
-        let admitted = self.host.admit(&self.peer, &call, len).await;
-        match admitted.and_then(|()| self.host.engine.submit(call, false, len)) {
+        let asked = Asked::of(&call, len);
+        let queued = match self.host.admit(&self.peer, &call, len).await {
+            Ok(()) => {
+                let submitted = self.host.engine.submit(call, false, len);
+                submitted.map_err(|rejection| Response::refusal(&rejection, asked.hash.as_ref()))
+            }
+            Err(refusal) => Err(refusal),
+        };
+        match queued {
             Ok(pending) => {
                 let host = Arc::clone(&self.host);
                 self.commits.spawn(async move {
                     let response = host.engine.finish(pending, len).await;
-                    host.count(true, &response);
+                    host.count(&asked, &response);
                     answer_frame(&response)
                 });
                 Ok(())
             }
-            Err(rejection) => {
-                self.host.metrics.refused(rejection.code);
-                self.send(error_frame(&rejection, Some(&hash))).await
+            Err(refusal) => {
+                self.host.count(&asked, &refusal);
+                self.send(answer_frame(&refusal)).await
             }
         }
     }
@@ -253,6 +253,7 @@ impl Session {
             Ok(Err(_)) => return Err(Over),
             Err(_) => {}
         }
+        self.host.metrics.slow_consumer();
         let told = async {
             for sub_id in self.subscriptions.keys() {
                 self.socket.send(Message::Text(closed_frame(sub_id, SLOW_CONSUMER).into())).await?;
@@ -278,12 +279,17 @@ fn answer_frame(response: &Response) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::{PublicKey, json};
+    use protocol::{CommitHash, PublicKey, json};
 
     #[test]
     fn a_refusal_becomes_the_frame_that_the_services_would_make() {
-        let details =
-            [Detail::None, Detail::Time(5), Detail::Limit(5), Detail::NewSequencer(PublicKey([1; 32])), Detail::Index(1)];
+        let details = [
+            Detail::None,
+            Detail::Time(5),
+            Detail::Limit(5),
+            Detail::NewSequencer(PublicKey([1; 32])),
+            Detail::Index(1),
+        ];
         for detail in details {
             let rejection = Rejection::with(Code::Expired, detail);
             let hash = CommitHash([7; 32]);

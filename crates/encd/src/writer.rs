@@ -320,7 +320,10 @@ impl Writer {
             if self.connection.total_changes() != self.changes_before {
                 store::advance_mark(&self.connection)?;
             }
-            commit.raw_execute()
+            let begun = Instant::now();
+            let done = commit.raw_execute();
+            self.shared.metrics.fsync(begun.elapsed());
+            done
         });
         if let Err(error) = written {
             if error.sqlite_error_code() != Some(ErrorCode::DiskFull) {
@@ -370,7 +373,7 @@ impl Writer {
         }
     }
 
-    fn reply_of(&mut self, call: service::Call, result: Result<Outcome, Fault>) -> Reply {
+    fn reply_of(&mut self, call: Box<service::Call>, result: Result<Outcome, Fault>) -> Reply {
         match result {
             Ok(Outcome::Done(response) | Outcome::Undone(response)) => Reply::Done(response),
             Ok(Outcome::Parked { topic, deadline }) => {

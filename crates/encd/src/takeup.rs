@@ -1,0 +1,110 @@
+//! Restoring a log that ends in a Migrate to a key of this node. Such a Migrate makes a log live once (`docs/protocol.md`, Fencing): that
+//! it was taken up is noted in a file outside the database, before anything is signed, so that neither an older snapshot nor an
+//! older database makes the log live a second time.
+
+use crate::folder::write_durably;
+use crate::host::{Host, Peer};
+use protocol::event::Content;
+use protocol::snapshot::Snapshot;
+use protocol::{Code, EnclaveId, Json, PublicKey, Rejection, json};
+use service::Call;
+use service::call::{Action, Response, Restore, TakeUp};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where it is noted which Migrates were taken up.
+#[derive(Debug)]
+pub struct TakenUp {
+    folder: PathBuf,
+}
+
+/// A Migrate that ends a snapshot.
+struct Migrate {
+    enclave: EnclaveId,
+    /// Hash of its commit; each is for one enclave and one place in it.
+    hash: protocol::CommitHash,
+    to: PublicKey,
+}
+
+/// What came of noting.
+enum Noted {
+    /// It is noted by this call.
+    First,
+    /// It was noted before.
+    Before,
+}
+
+impl TakenUp {
+    /// Notes in this folder, which is made with the first.
+    pub fn in_folder(data: &Path) -> TakenUp {
+        TakenUp { folder: data.join("taken-up") }
+    }
+
+    fn note(&self, migrate: &Migrate) -> io::Result<Noted> {
+        fs::create_dir_all(&self.folder)?;
+        let path = self.path(migrate);
+        if path.try_exists()? {
+            return Ok(Noted::Before);
+        }
+        write_durably(&path, format!("{}\n", migrate.enclave.hex()).as_bytes())?;
+        Ok(Noted::First)
+    }
+
+    /// Takes a note back whose restore was refused: nothing was signed then.
+    fn withdraw(&self, migrate: &Migrate) -> io::Result<()> {
+        fs::remove_file(self.path(migrate))
+    }
+
+    fn path(&self, migrate: &Migrate) -> PathBuf {
+        self.folder.join(migrate.hash.hex())
+    }
+}
+
+/// Answers a restore whose caller asserts that its Migrate is taken up for the first time; the hooks have admitted it.
+pub async fn answer(host: &Arc<Host>, peer: &Peer, mut call: Call, len: usize) -> Response {
+    let Action::Restore(request) = &mut call.action else { return Response::error(&Code::InvalidStructure.into()) };
+    let migrate = tokio::task::block_in_place(|| last_migrate(request));
+    let migrate = migrate.filter(|migrate| host.keys.key_for(&migrate.to, &migrate.enclave).is_some());
+    let Some(migrate) = migrate else { return host.answer(peer, call, len).await };
+    if let Err(refusal) = host.admit(peer, &call, len).await {
+        return refusal;
+    }
+    // Whoever has gone away in the meantime, note and log end as one says: the work runs on without its client.
+    let host = Arc::clone(host);
+    let work = tokio::spawn(async move { take_up(&host, call, migrate, len).await });
+    match work.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(rejection)) => Response::error(&rejection),
+        Err(_) => Response::error(&Code::Internal.into()),
+    }
+}
+
+async fn take_up(host: &Arc<Host>, mut call: Call, migrate: Migrate, len: usize) -> Result<Response, Rejection> {
+    let _one_at_a_time = host.provisioning.lock().await;
+    let noted = tokio::task::block_in_place(|| host.taken_up.note(&migrate)).map_err(|error| failed(&error))?;
+    if let (Action::Restore(request), Noted::First) = (&mut call.action, &noted) {
+        request.first = TakeUp::Noted;
+    }
+    let response = host.engine.call(call, len).await;
+    if matches!(noted, Noted::First) && response.status != 200 {
+        host.taken_up.withdraw(&migrate).map_err(|error| failed(&error))?;
+    }
+    Ok(response)
+}
+
+fn failed(error: &io::Error) -> Rejection {
+    tracing::error!(%error, "that a Migrate was taken up could not be noted");
+    Code::Internal.into()
+}
+
+/// The Migrate that ends the snapshot, if one does. The services judge the snapshot itself.
+fn last_migrate(request: &Restore) -> Option<Migrate> {
+    let snapshot = Snapshot::read(&request.snapshot).ok()?;
+    let last = snapshot.events().last()?.ok()?;
+    let Content::Present(content) = &last.content else { return None };
+    let content = json::parse(content.as_bytes(), json::MAX_DEPTH).ok()?;
+    let to = PublicKey::parse(content.member("new_sequencer").and_then(Json::as_text)?).ok()?;
+    (last.event_type == "Migrate").then_some(Migrate { enclave: last.enclave, hash: last.hash, to })
+}

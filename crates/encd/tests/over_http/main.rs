@@ -1,0 +1,9 @@
+//! A node over real HTTP and real sockets, in this process and as one of its own.
+
+mod envelope;
+mod http;
+mod lines;
+mod migrate;
+mod node;
+mod process;
+mod websocket;
