@@ -142,6 +142,10 @@ fn a_lost_answer_is_asked_for_and_nothing_is_stored_twice() {
         assert!(sent.duplicate, "the receipt is that of the event which was found");
     }
     assert_eq!(enclave.query_all(&Filter::of_type("Message")).expect("read").len(), 2);
+    let passed = proxy.passed();
+    let sent = passed.iter().filter(|passed| passed.body.starts_with(br#"{"alg""#)).count();
+    assert_eq!(sent, 3, "the Manifest and both commits went out once: the rest was asked for");
+    assert!(passed.iter().all(|passed| passed.agent.starts_with("enc-client/")));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use base64ct::{Base64, Encoding};
 use client::audit::audit_snapshot;
 use client::replay::{Replay, root_of};
-use client::{Error, Falsehood, FolderStore, MemoryStore, Pin, Store};
+use client::{Error, FolderStore, MemoryStore, Pin, Store};
 use protocol::entry::Entry;
 use protocol::head::Sth;
 use protocol::ids::hex;

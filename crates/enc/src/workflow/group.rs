@@ -63,6 +63,11 @@ fn message(text: &str) -> Json {
 fn create(group: &mut Group) -> Verdict {
     let receipt = group.place.create()?;
     demand(receipt.position.seq == 0 && receipt.position.type_seq == 0, "the Manifest is not at seq 0")?;
+    // What the node says of itself is signed by nothing: it must at least say it twice.
+    if let Err(fault) = group.place.describe() {
+        group.place.forget_description();
+        return Err(fault);
+    }
     Ok(receipt.enclave.hex())
 }
 
