@@ -12,6 +12,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// Bytes that are still read and thrown away after a body was found too large, so that its sender gets to read the answer.
 const DRAINED: usize = 4 << 20;
+/// Bytes a millisecond that a sender has to manage beyond the time that every body has: 64 KB a second.
+const SLOWEST: u64 = 64;
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +24,9 @@ pub enum Unreadable {
     Broken,
 }
 
-/// Reads a whole body of at most `limit` bytes within `time`.
+/// Reads a whole body of at most `limit` bytes within `time`, and what so many bytes take a slow sender.
 pub async fn read(mut body: Incoming, limit: usize, time: Duration) -> Result<Bytes, Unreadable> {
-    let deadline = Instant::now() + time;
+    let deadline = Instant::now() + time + Duration::from_millis(limit as u64 / SLOWEST);
     if body.size_hint().lower() > limit as u64 {
         return Err(drain(body, deadline).await);
     }

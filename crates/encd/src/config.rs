@@ -85,7 +85,7 @@ pub struct Listen {
     pub max_connections: usize,
     /// Milliseconds for a request's head to arrive, also how long an idle connection is kept.
     pub header_timeout_ms: u64,
-    /// Milliseconds for a request's body to arrive.
+    /// Milliseconds for a request's body to arrive, beyond what it takes at 64 KB a second.
     pub body_timeout_ms: u64,
     /// Milliseconds that a peer may take no byte of its answer before the connection is closed.
     pub write_timeout_ms: u64,

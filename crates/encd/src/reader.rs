@@ -8,6 +8,7 @@ use service::cache::Cache;
 use service::runtime::{Fault, NodeFacts, Runtime};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -92,7 +93,8 @@ impl Readers {
                 tracing::trace!("nobody waits for a read any more");
             }
         }))?;
-        answer.await.map_err(|_| Unread::Busy)?.map_err(Unread::Fault)
+        // Whatever was queued is run, so only a panic leaves it without an answer.
+        answer.await.unwrap_or(Err(Fault::Storage)).map_err(Unread::Fault)
     }
 
     /// Reads that wait.
@@ -142,7 +144,17 @@ impl Queue {
 impl Reader {
     fn work(mut self, queue: &Queue) {
         while let Some(work) = queue.take() {
-            work(&mut self);
+            // One bad read must not cost the node a thread: its asker hears `internal`, the next read finds everything as it was.
+            if catch_unwind(AssertUnwindSafe(|| work(&mut self))).is_err() {
+                tracing::error!("a read has panicked");
+                self.cache.clear();
+                if !self.connection.is_autocommit()
+                    && let Err(error) = sqlite::execute(&self.connection, "ROLLBACK")
+                {
+                    tracing::error!(%error, "a reader cannot go on");
+                    return;
+                }
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use service::node;
 use service::runtime::Fault;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -247,7 +248,12 @@ impl Writer {
         if guard == Guard::Job {
             self.require("SAVEPOINT job");
         }
-        let result = self.run_job(job);
+        // A job that panics is undone like one that fails: what it left half done is rolled back or forgotten.
+        let result = catch_unwind(AssertUnwindSafe(|| self.run_job(job))).unwrap_or_else(|_| {
+            tracing::error!(shard = self.shard, "a request has panicked");
+            self.cache.clear();
+            Err(Fault::Storage)
+        });
         let stays = !matches!(result, Err(_) | Ok(Ran::Call(Ok(Outcome::Undone(_)))));
         if !stays && (guard == Guard::Batch || self.connection.is_autocommit()) {
             return Err(Undone);

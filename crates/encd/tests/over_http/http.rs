@@ -85,6 +85,35 @@ fn a_commit_is_told_its_fault() {
 }
 
 #[test]
+fn a_full_queue_refuses_at_once_and_loses_nothing() {
+    let mut narrow = config();
+    narrow.engine.queue_kib = 4;
+    let node = Running::start(narrow);
+    let owner = key(0x33);
+    let enclave = node.create(&owner, "a");
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16)
+            .map(|thread| {
+                let (node, owner) = (&node, &owner);
+                scope.spawn(move || {
+                    let said = |n: usize| note(owner, enclave, &format!("{thread} {n}"));
+                    (0..50).map(|n| node.commit(&said(n))).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no thread panics")).collect()
+    });
+    let (taken, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert!(!refused.is_empty(), "sixteen at a time do not fit into a queue of one");
+    for answer in &refused {
+        assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    let last = node.commit(&note(&owner, enclave, "last")).json();
+    assert_eq!(last.member("seq").and_then(Json::as_uint), Some(taken.len() as u64 + 1));
+}
+
+#[test]
 fn the_two_listeners_have_what_is_theirs() {
     let node = Running::start(config());
     let operators = format!("http://{}", node.server().admin());

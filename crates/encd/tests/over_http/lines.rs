@@ -100,6 +100,36 @@ fn failures_that_only_the_writer_sees_count_too() {
 }
 
 #[test]
+fn a_commit_that_the_node_fails_at_takes_no_other_with_it() {
+    let mut one_shard = config();
+    one_shard.store.shards = 1;
+    let node = Running::start(one_shard);
+    let (owner, sequencer) = (key(0x33), key(0x66));
+    let good = node.create(&owner, "a");
+    let lost = manifest(&owner, &sequencer.public(), "b", 5_000);
+    let keys = &node.server().host().keys;
+    let provision =
+        Json::object([("enclave_id", text(&lost.commit().enclave.hex())), ("sequencer_priv", text(&"66".repeat(32)))]);
+    let taken = node.post(&format!("/{}/init-with-priv", lost.commit().enclave.hex()), &provision);
+    assert_eq!(taken.status, 200, "{}", taken.text());
+    assert_eq!(node.commit(&lost).status, 200);
+    keys.withdraw(&lost.commit().enclave).expect("withdrawn");
+    let commits: Vec<_> = (0..200)
+        .map(|n| note(&owner, if n % 10 == 3 { lost.commit().enclave } else { good }, &n.to_string()))
+        .collect();
+    let answers = send(&node, &commits.iter().map(line).collect::<Vec<_>>());
+    let mut next = 1;
+    for (place, answer) in answers.iter().enumerate() {
+        if place % 10 == 3 {
+            assert_eq!(code(answer), "internal", "line {place}");
+        } else {
+            assert_eq!(answer.member("seq").and_then(Json::as_uint), Some(next), "line {place}");
+            next += 1;
+        }
+    }
+}
+
+#[test]
 fn limits_cut_it_off_with_their_code() {
     let mut small = config();
     small.limits.lines = 3;

@@ -181,6 +181,38 @@ fn a_stop_answers_all_that_was_taken() {
 }
 
 #[test]
+fn after_a_failed_write_it_stops_and_has_promised_nothing() {
+    let scratch = Scratch::new("full");
+    // A limit on the size of files: a write beyond it fails as one on a broken disk does.
+    let mut limited = Command::new("bash");
+    let script = "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$@\"";
+    limited.args(["-c", script, env!("CARGO_BIN_EXE_encd"), "--listen", "127.0.0.1:0", "--admin-listen"]);
+    limited.args(["127.0.0.1:0", "--data"]).arg(&scratch.0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let node = start(&mut limited);
+    let enclave = node.create("a");
+    let large = "x".repeat(100_000);
+    let mut receipts = Vec::new();
+    for n in 0..1_000 {
+        let said = note(&key(0x33), enclave, &format!("{n}{large}"));
+        match commit(&node.url, &said) {
+            Some(answer) if answer.status == 200 => receipts.push(said.commit().hash),
+            Some(_) | None => break,
+        }
+    }
+    assert!((1..1_000).contains(&receipts.len()));
+    assert_eq!(node.end(), 74);
+    let again = start(&mut command(&scratch.0));
+    for hash in &receipts {
+        let filter = Json::object([("hash", text(&hash.hex()))]);
+        let query = Json::object([("type", text("Query")), ("enclave", text(&enclave.hex())), ("filter", filter)]);
+        let answer = post(&again.url, JSON, query.to_jcs().as_bytes()).json();
+        assert!(matches!(answer.member("events"), Some(Json::Array(events)) if events.len() == 1));
+    }
+    again.signal(rustix::process::Signal::TERM);
+    assert_eq!(again.end(), 0);
+}
+
+#[test]
 fn a_second_process_is_told_what_to_do() {
     let scratch = Scratch::new("second");
     let node = start(&mut command(&scratch.0));
