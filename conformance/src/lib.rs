@@ -1,4 +1,10 @@
-//! What the black-box tests share: people who sign, hosts that answer.
+//! What the black-box tests share: people who sign, hosts that answer, and what is seen of them from outside.
 
+pub mod encd;
+pub mod endpoint;
+pub mod inside;
 pub mod people;
+pub mod socket;
+pub mod tables;
+pub mod wire;
 pub mod workerd;

@@ -4,7 +4,14 @@ use protocol::commit::Draft;
 use protocol::json::{self, MAX_DEPTH};
 use protocol::schnorr::KeyPair;
 use protocol::session::Session;
-use protocol::{Commit, EnclaveId, Json, PublicKey};
+use protocol::{Commit, EnclaveId, Json, PublicKey, Signature};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The machine's clock, milliseconds since the epoch.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock stands after 1970");
+    u64::try_from(since.as_millis()).expect("a time before the year 500 million")
+}
 
 /// A key of one byte, repeated.
 pub fn key(byte: u8) -> KeyPair {
@@ -46,4 +53,10 @@ pub fn commit(enclave: EnclaveId, author: &KeyPair, event_type: &str, content: &
 pub fn token(key: &KeyPair, sequencer: &PublicKey, now_ms: u64) -> String {
     let expires = u32::try_from(now_ms / 1000 + 3600).expect("a time before 2106");
     Session::make(key, sequencer, expires).plain.hex()
+}
+
+/// Another valid signature by the key of this byte: BIP-340 lets a signer choose its randomness, this protocol's signers do not.
+pub fn sign_otherwise(byte: u8, message: &[u8; 32]) -> Signature {
+    let key = k256::schnorr::SigningKey::from_slice(&[byte; 32]).expect("a repeated small byte is a valid scalar");
+    Signature(key.sign_raw(message, &[1; 32]).expect("any randomness gives a signature").to_bytes())
 }

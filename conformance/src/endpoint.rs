@@ -1,0 +1,138 @@
+//! A push endpoint on this machine. It answers as a test tells it to, and hands over all that it got.
+
+use protocol::Json;
+use protocol::json::{self, MAX_DEPTH};
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long a delivery may take to come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Status and body for a request, which is JSON.
+pub type Reply = Box<dyn FnMut(&Json) -> (u16, String) + Send>;
+
+/// A listening endpoint; it ends with this value.
+pub struct Endpoint {
+    /// Where it is, as it is registered.
+    pub url: String,
+    deliveries: Receiver<Json>,
+    stopping: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    replies: Arc<Mutex<Reply>>,
+}
+
+impl Endpoint {
+    /// An endpoint that answers challenges and takes what comes.
+    pub fn willing() -> Endpoint {
+        Endpoint::start(Box::new(|_| (200, "{}".into())))
+    }
+
+    /// An endpoint whose answer to each delivery `reply` gives. Challenges are answered.
+    pub fn start(reply: Reply) -> Endpoint {
+        let mut reply = reply;
+        Endpoint::start_raw(Box::new(move |body| match token(body) {
+            Some(token) => (200, format!(r#"{{"token":"{token}"}}"#)),
+            None => reply(body),
+        }))
+    }
+
+    /// An endpoint whose answer to everything `reply` gives.
+    pub fn start_raw(reply: Reply) -> Endpoint {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}/hook", listener.local_addr().expect("it is bound"));
+        let (sender, deliveries) = channel();
+        let stopping = Arc::new(AtomicBool::new(false));
+        let replies = Arc::new(Mutex::new(reply));
+        let (stop, answers) = (Arc::clone(&stopping), Arc::clone(&replies));
+        let thread = std::thread::spawn(move || serve(&listener, &stop, &answers, &sender));
+        Endpoint { url, deliveries, stopping, thread: Some(thread), replies }
+    }
+
+    /// From here on it answers otherwise.
+    pub fn answer_with(&self, reply: Reply) {
+        *self.replies.lock().unwrap_or_else(PoisonError::into_inner) = reply;
+    }
+
+    /// The next request that was no challenge.
+    ///
+    /// # Panics
+    /// Where none comes.
+    pub fn delivery(&self) -> Json {
+        self.deliveries.recv_timeout(PATIENCE).expect("a delivery comes")
+    }
+
+    /// What has come so far and was not taken.
+    pub fn pending(&self) -> Vec<Json> {
+        self.deliveries.try_iter().collect()
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        let address = self.url.trim_start_matches("http://").trim_end_matches("/hook");
+        // The thread waits for a connection: this one ends its wait.
+        if TcpStream::connect(address).is_ok()
+            && let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            eprintln!("the endpoint did not end in order");
+        }
+    }
+}
+
+fn token(body: &Json) -> Option<&str> {
+    let is_challenge = body.member("type").and_then(Json::as_text) == Some("Challenge");
+    body.member("token").and_then(Json::as_text).filter(|_| is_challenge)
+}
+
+fn serve(listener: &TcpListener, stop: &AtomicBool, replies: &Mutex<Reply>, sender: &Sender<Json>) {
+    for stream in listener.incoming() {
+        if stop.load(Ordering::Acquire) {
+            return;
+        }
+        // Who breaks off comes again.
+        if let Err(error) = stream.and_then(|stream| answer(stream, replies, sender)) {
+            eprintln!("at the endpoint: {error}");
+        }
+    }
+}
+
+fn answer(mut stream: TcpStream, replies: &Mutex<Reply>, sender: &Sender<Json>) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let body = read_body(&mut stream)?;
+    let (status, text) = replies.lock().unwrap_or_else(PoisonError::into_inner)(&body);
+    if token(&body).is_none() && sender.send(body).is_err() {
+        return Err(io::Error::other("nobody waits for deliveries"));
+    }
+    let head = "Content-Type: application/json\r\nConnection: close";
+    write!(stream, "HTTP/1.1 {status} Answer\r\n{head}\r\nContent-Length: {}\r\n\r\n{text}", text.len())?;
+    stream.flush()
+}
+
+fn read_body(stream: &mut TcpStream) -> io::Result<Json> {
+    let broken = |what: &'static str| io::Error::new(io::ErrorKind::InvalidData, what);
+    let mut bytes = Vec::new();
+    loop {
+        let mut headers = [httparse::EMPTY_HEADER; 32];
+        let mut request = httparse::Request::new(&mut headers);
+        if let Ok(httparse::Status::Complete(start)) = request.parse(&bytes) {
+            let len = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+            let len: Option<usize> = len.and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok());
+            let end = start + len.ok_or_else(|| broken("no Content-Length"))?;
+            if bytes.len() >= end {
+                return json::parse(&bytes[start..end], MAX_DEPTH).map_err(|_| broken("no JSON"));
+            }
+        }
+        let mut chunk = [0; 16 << 10];
+        match stream.read(&mut chunk)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => bytes.extend_from_slice(&chunk[..read]),
+        }
+    }
+}
