@@ -24,13 +24,14 @@ const KEY = -4;
 export class Runtime {
   readonly guest: Exports;
   running?: Running;
-  alarmAt?: number;
+  /** The earliest alarm that the running request has set: for whom, and when. */
+  alarm?: { enclave: Uint8Array; at: number };
 
   constructor(
     module: WebAssembly.Module,
     private readonly sql: SqlStorage,
     private readonly keys: Keys,
-    private readonly clock: () => number,
+    readonly clock: () => number,
   ) {
     this.guest = new WebAssembly.Instance(module, { enc: this.imports() }).exports as unknown as Exports;
   }
@@ -78,8 +79,9 @@ export class Runtime {
       accept_ws: () => {},
       send_ws: () => {},
       now: () => BigInt(this.clock()),
-      set_alarm: (_enclave: number, at: bigint) => {
-        this.alarmAt = Math.min(this.alarmAt ?? Infinity, Number(at));
+      set_alarm: (enclave: number, at: bigint) => {
+        if (this.alarm && this.alarm.at <= Number(at)) return;
+        this.alarm = { enclave: this.bytes(enclave, 32), at: Number(at) };
       },
       fetch: () => {},
       host_sign_seq: (key: number, _enclave: number, hash: number, out: number) => {

@@ -43,17 +43,37 @@ export class EnclaveDO extends DurableObject<Env> {
     const body = new Uint8Array(await request.arrayBuffer());
     const running = (this.#runtime.running = { body, line: utf8(JSON.stringify(line)) } as Runtime["running"]);
     try {
-      this.ctx.storage.transactionSync(() => {
-        const code = this.#runtime.guest.handle();
-        if (code !== 0) throw new Error(`fault ${code}`);
-      });
+      this.#transact(() => this.#runtime.guest.handle());
     } catch (error) {
       console.error("request rolled back", String(error));
       return Response.json({ error: "internal" }, { status: 500 });
     }
-    if (this.#runtime.alarmAt !== undefined) await this.ctx.storage.setAlarm(this.#runtime.alarmAt);
-    this.#runtime.alarmAt = undefined;
+    await this.#arm();
     return running?.response ?? new Response(null, { status: 500 });
+  }
+
+  /** What is due by itself: bundles that close. */
+  override async alarm(): Promise<void> {
+    const enclave = await this.ctx.storage.get<Uint8Array>("alarm");
+    if (!enclave) return;
+    this.#transact(() => this.#runtime.guest.alarm(this.#runtime.give(enclave)));
+    await this.#arm();
+  }
+
+  /** One transaction around one entry; a fault undoes it. */
+  #transact(enter: () => number): void {
+    this.#runtime.alarm = undefined;
+    this.ctx.storage.transactionSync(() => {
+      const code = enter();
+      if (code !== 0) throw new Error(`fault ${code}`);
+    });
+  }
+
+  async #arm(): Promise<void> {
+    const { alarm, clock } = this.#runtime;
+    if (!alarm) return;
+    await this.ctx.storage.put("alarm", alarm.enclave);
+    await this.ctx.storage.setAlarm(Date.now() + Math.max(0, alarm.at - clock()));
   }
 }
 
