@@ -51,12 +51,12 @@ impl<'a> Reader<'a> {
     /// The reader of an identity's bitmask, with what it retains; `None` without a session: then only `Public` matches, and nothing is
     /// retained. Takes as long as the manifest and what is retained are large; asking it is cheap.
     pub fn new(manifest: &'a Manifest, mask: Option<Bitmask>, retained: &[Retained]) -> Reader<'a> {
-        let actor = Actor::new(mask);
+        let (actor, retained) = (Actor::new(mask), if mask.is_some() { retained } else { &[] });
         let mut reader = Reader { others: Reach::Nothing, named: BTreeMap::new() };
         let denied = denied_types(manifest, &actor);
         reader.name(&denied);
         let mut left: BTreeMap<StateNumber, BTreeSet<&str>> = BTreeMap::new();
-        for kept in retained.iter().filter(|_| mask.is_some()) {
+        for kept in retained {
             // Denies of the State that was left go on binding: leaving shows nobody what it could not read before.
             left.entry(kept.state).or_insert_with(|| denied_types(manifest, &in_state(kept.state)));
         }

@@ -206,6 +206,8 @@ fn what_is_kept_is_told_by_rule() {
     assert_eq!(world.last.retention, [left("carol", 2, &[2])]);
     world.run("carol Move carol MEMBER -> ok");
     assert_eq!(world.last.retention, []);
+    world.run("alice Grant carol editor -> ok \n carol Move carol GUEST -> ok \n = carol GUEST editor");
+    assert_eq!(world.last.retention, [left("carol", 1, &[0])], "still an editor");
     world.run("alice AC_Bundle Move bob MEMBER ; Move carol OUTSIDER -> ok");
     assert_eq!(world.last.retention, ["bob", "carol"].map(|name| RetentionChange::Forget { identity: id(name) }));
 }

@@ -98,6 +98,8 @@ fn a_restrictive_trait_gives_no_rank() {
     club("erin Revoke erin vip -> ok \n carol Move erin BLOCKED -> ok \n = erin BLOCKED muted");
     club("dave Move erin BLOCKED -> unauthorized");
     club("carol Grant dave muted -> ok \n carol Revoke dave muted -> ok \n = dave MEMBER");
+    // Muted gives dave no rank above erin's; muted and vip, erin has that of vip.
+    club("bob Grant dave muted -> ok \n erin Move dave BLOCKED -> ok \n bob Grant carol vip -> ok");
     // A muted mod is still a mod: what is taken counts nothing against its own rank.
     club("bob Grant carol muted -> ok \n carol Grant dave muted -> ok \n = carol MEMBER mod muted");
 }
