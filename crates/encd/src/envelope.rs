@@ -18,7 +18,11 @@ pub async fn answer(host: &Host, peer: &Peer, sealed: &SealedRequest, len: usize
     };
     let (keys, request) = match opened.await {
         Ok(opened) => opened,
-        Err(rejection) => return Response::error(&rejection),
+        Err(rejection) => {
+            host.chain.unread(peer.address);
+            host.metrics.refused(rejection.code);
+            return Response::error(&rejection);
+        }
     };
     let now = host.clock.now();
     let call = request.and_then(|request| host.resolving(|resolver| resolve_opened(resolver, sealed, request, now)));

@@ -118,6 +118,11 @@ impl Chain {
         self.rates.arriving(address, self.now())
     }
 
+    /// Counts a request, line or frame of an address that could not be read, so that nothing was there to be judged.
+    pub fn unread(&self, address: IpAddr) {
+        self.rates.unread(address, self.now());
+    }
+
     /// The first refusal, if a hook refuses. To be called once for each call, commit line and frame.
     pub async fn judge(&self, admitted: &Admitted<'_>) -> Result<(), Rejection> {
         self.judge_at(admitted, self.now())?;

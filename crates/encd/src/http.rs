@@ -75,7 +75,7 @@ pub async fn answer(
     let open_to_all = cross_origin(&line);
     let mut response = match host.chain.arriving(peer.address) {
         Ok(()) => serve(&host, &peer, (&line, upgrade), request).await?,
-        Err(rejection) => http_response(unread(&host, hooks::refusal(&rejection, None))),
+        Err(rejection) => http_response(unread(&host, &peer, hooks::refusal(&rejection, None))),
     };
     if open_to_all {
         let any = HeaderValue::from_static("*");
@@ -99,7 +99,7 @@ async fn serve(
             Ok(Resolved::Upgrade(enclave)) => upgraded(host, peer, enclave, request).await,
             Ok(Resolved::Lines) => lines::answer(host, peer, request.into_body()),
             Ok(_) => http_response(Response::error(&Code::InvalidRoute.into())),
-            Err(refusal) => http_response(unread(host, refusal.response())),
+            Err(refusal) => http_response(unread(host, peer, refusal.response())),
         });
     }
     let limit = body_limit(&host.engine.facts().limits, line);
@@ -110,14 +110,14 @@ async fn serve(
         Err(Unreadable::Broken) => return Err(Broken),
         Err(Unreadable::TooLarge) => {
             let rejection = Rejection::with(Code::TooLarge, Detail::Limit(limit as u64));
-            let mut response = http_response(unread(host, Response::error(&rejection)));
+            let mut response = http_response(unread(host, peer, Response::error(&rejection)));
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return Ok(response);
         }
     };
     let len = body.len();
     let response = match host.resolving(|resolver| resolve(resolver, line, upgrade, &body)) {
-        Err(refusal) => unread(host, refusal.response()),
+        Err(refusal) => unread(host, peer, refusal.response()),
         Ok(Resolved::Call(mut call)) => {
             claim_as_operator(host, peer, &mut call);
             match &call.action {
@@ -179,7 +179,8 @@ async fn upgraded(
 }
 
 /// Counts the answer to a request that could not be read.
-fn unread(host: &Host, response: Response) -> Response {
+fn unread(host: &Host, peer: &Peer, response: Response) -> Response {
+    host.chain.unread(peer.address);
     host.count(&Asked::unread(None, 0), &response);
     response
 }

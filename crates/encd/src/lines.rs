@@ -192,6 +192,7 @@ impl Stream {
             Ok(call) => call,
             Err((hash, rejection)) => {
                 self.failed();
+                self.host.chain.unread(self.peer.address);
                 return Answer::Ready(Asked::unread(hash, line.len), Response::refusal(&rejection, hash.as_ref()));
             }
         };

@@ -150,6 +150,11 @@ impl Session {
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
             Message::Close(_) => return Err(Over),
         };
+        // Before a signature is checked, which costs more than the refusal.
+        if let Err(rejection) = self.host.chain.arriving(self.peer.address) {
+            self.host.metrics.refused(rejection.code);
+            return self.send(error_frame(&rejection, None)).await;
+        }
         let frame = self.host.resolving(|resolver| resolve_frame(resolver, self.at, text.as_bytes()).map_err(Box::new));
         match frame {
             Ok(Frame::Commit(call)) => self.commit(call, text.len()).await,
@@ -160,6 +165,7 @@ impl Session {
                 self.send(closed_frame(&sub_id, "closed")).await
             }
             Err(error) => {
+                self.host.chain.unread(self.peer.address);
                 self.host.metrics.refused(error.rejection.code);
                 self.send(match &error.sub_id {
                     Some(sub_id) => closed_frame(sub_id, error.rejection.code.as_str()),

@@ -143,6 +143,22 @@ fn who_has_used_up_its_rate_is_known_before_its_request_is_read() {
 }
 
 #[test]
+fn what_cannot_be_read_counts_for_its_address() {
+    let chain = chain("[rates]\naddress_per_second = 1\naddress_burst = 3");
+    for _ in 0..100 {
+        chain.unread(THERE);
+        chain.unread(HERE);
+    }
+    assert_eq!(judge(&chain, &request(&note()), 0), LIMITED);
+    assert_eq!(judge(&chain, &Admitted { address: HERE, ..request(&note()) }, 0), Ok(()));
+    // What was refused is not owed: in the time of the burst all of it is back.
+    let now = 10 * SECOND;
+    for expected in [Ok(()), Ok(()), Ok(()), LIMITED] {
+        assert_eq!(judge(&chain, &request(&note()), now), expected);
+    }
+}
+
+#[test]
 fn the_rate_of_a_key_counts_only_what_its_owner_sent() {
     let chain = chain("[rates]\nkey_per_second = 10\nkey_burst = 2\naddress_per_second = 0");
     let note = note();

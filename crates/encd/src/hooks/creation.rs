@@ -109,9 +109,8 @@ impl Creation {
             Rule::Token(token) => admitted.bearer.is_some_and(|shown| token.is(shown)),
             Rule::Open { creators, addresses } => {
                 take(addresses, counted(admitted.address), now)?;
-                match admitted.from.filter(|_| admitted.verified) {
-                    Some(from) => take(creators, *from, now)?,
-                    None => (),
+                if let Some(from) = admitted.from.filter(|_| admitted.verified) {
+                    take(creators, *from, now)?;
                 }
                 true
             }

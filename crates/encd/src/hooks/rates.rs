@@ -66,6 +66,13 @@ impl Rates {
         Err(Code::RateLimited.into())
     }
 
+    /// Counts what could not be read for its address, as far as there is anything left: whoever is refused owes nothing.
+    pub fn unread(&self, address: IpAddr, now: u64) {
+        if !self.spares(address) {
+            self.addresses.take(counted(address), 1, now);
+        }
+    }
+
     /// Counts a request for its address.
     pub fn address(&self, admitted: &Admitted<'_>, now: u64) -> Result<(), Rejection> {
         if self.spares(admitted.address) || self.addresses.take(counted(admitted.address), 1, now) {
