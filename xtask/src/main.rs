@@ -17,7 +17,7 @@ cargo xtask COMMAND
   nostd      the pure crates on aarch64-unknown-none and wasm32-unknown-unknown
   vectors    the golden vectors, made again by plain Python and compared
   workers    the WebAssembly module and the Worker around it, into workers/build
-  mutants    the kernel's named mutants: its tests must catch each
+  mutants    a quarter of the kernel's named mutants, `all` of them, or one by NAME: its tests must catch each
   readme     every shell block of README.md and docs/, run against a node of its own
   help       this text
 ";
