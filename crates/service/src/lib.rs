@@ -15,6 +15,7 @@ pub mod cache;
 pub mod call;
 pub mod checkpoint;
 pub mod context;
+pub mod endpoint;
 pub mod filter;
 pub mod info;
 pub mod live;
@@ -24,6 +25,7 @@ pub mod path;
 pub mod proofs;
 pub mod push;
 pub mod query;
+pub mod question;
 pub mod record;
 pub mod resolve;
 pub mod rows;
@@ -52,7 +54,7 @@ pub fn handle(rt: &dyn Runtime, cache: &mut cache::Cache, facts: &runtime::NodeF
     let response = match resolve::resolve(&resolver, &rt.get_path(), false, &rt.get_body()) {
         Err(refusal) => refusal.response(),
         Ok(Resolved::Call(call)) => match node::run(rt, cache, facts, &call, false)? {
-            Answer::Done(response) => response,
+            Answer::Done(response) => response.nameless(),
             Answer::Undone(response) => {
                 rt.respond(response);
                 return Err(Fault::Storage);

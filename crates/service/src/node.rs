@@ -7,7 +7,7 @@ use crate::proofs::StateQuestion;
 use crate::rows::{node_state, set_node_state};
 use crate::runtime::{Fault, FetchId, Fetched, NodeFacts, Runtime};
 use crate::structure::{ENC_NODE, ddl};
-use crate::{archive, info, proofs, push, query, sequence};
+use crate::{archive, endpoint, info, proofs, push, query, sequence};
 use alloc::vec::Vec;
 use protocol::{Code, EnclaveId, Json, PublicKey};
 
@@ -63,7 +63,7 @@ fn answer(context: &Context, cache: &mut Cache, call: &Call, resumed: bool) -> R
         Action::InfoManifest => info::manifest(context, &state)?,
         Action::InfoEnclave => info::enclave(context, &state, claim)?,
         Action::CloseBundle => close(context, cache, &mut state, claim)?,
-        Action::Push { url } => return push::register(context, cache, state, claim, (url.as_deref(), resumed)),
+        Action::Push { url } => return endpoint::register(context, cache, state, claim, (url.as_deref(), resumed)),
         Action::Snapshot => archive::snapshot(context, cache, &mut state, claim)?,
         Action::Query(filter) => {
             context.require_envelope(claim)?;
@@ -137,7 +137,7 @@ pub fn fetched(
     result: &Fetched,
 ) -> Result<Vec<Topic>, Fault> {
     let context = Context { rt, facts, now: rt.now() };
-    let Some(enclave) = push::enclave_of(&context, id)? else { return Ok(Vec::new()) };
+    let Some(enclave) = endpoint::enclave_of(&context, id)? else { return Ok(Vec::new()) };
     let Some(mut state) = cache.load(rt, &enclave)? else { return Ok(Vec::new()) };
     let topics = push::fetched(&context, &mut state, id, result)?;
     cache.keep(enclave, state);

@@ -148,7 +148,7 @@ pub struct Fetch {
 pub enum FetchId {
     /// The challenge of a push endpoint, by the endpoint's row.
     Challenge(i64),
-    /// A delivery, by the endpoint's row.
+    /// A delivery, by its row.
     Delivery(i64),
 }
 

@@ -43,9 +43,10 @@ pub const NODE: &[&str] = &[
 
 /// Tables of a service that pushes.
 pub const PUSH: &[&str] = &[
-    // `state`: 0 waits for its challenge, 1 is delivered to, 2 has refused its challenge. `retries` counts since the last success.
+    // `state`: 0 waits for its challenge, 1 is delivered to, 2 has refused its challenge, 3 was given up. `retries` counts since the last
+    // success. An id is never used again: the answer to a request that names it may come when its row is gone.
     "CREATE TABLE IF NOT EXISTS push_endpoints (
-        id INTEGER PRIMARY KEY, enclave BLOB NOT NULL, identity BLOB NOT NULL, url TEXT NOT NULL, state INTEGER NOT NULL,
+        id INTEGER PRIMARY KEY AUTOINCREMENT, enclave BLOB NOT NULL, identity BLOB NOT NULL, url TEXT NOT NULL, state INTEGER NOT NULL,
         token BLOB NOT NULL, retries INTEGER NOT NULL, retry_at INTEGER NOT NULL, UNIQUE (enclave, identity, url)) STRICT",
     "CREATE TABLE IF NOT EXISTS push_pending (
         id INTEGER PRIMARY KEY, enclave BLOB NOT NULL, queue_key INTEGER NOT NULL, event_seq INTEGER NOT NULL,
@@ -56,7 +57,7 @@ pub const PUSH: &[&str] = &[
         PRIMARY KEY (enclave, identity, url)) STRICT, WITHOUT ROWID",
     // What was handed out under a `push_seq`, for Pull: the events' places, not their bytes.
     "CREATE TABLE IF NOT EXISTS push_delivered (
-        id INTEGER PRIMARY KEY, enclave BLOB NOT NULL, identity BLOB NOT NULL, url TEXT NOT NULL, push_seq INTEGER NOT NULL,
+        id INTEGER PRIMARY KEY AUTOINCREMENT, enclave BLOB NOT NULL, identity BLOB NOT NULL, url TEXT NOT NULL, push_seq INTEGER NOT NULL,
         payload TEXT NOT NULL, delivered_at INTEGER NOT NULL, UNIQUE (enclave, identity, url, push_seq)) STRICT",
 ];
 

@@ -5,8 +5,8 @@ use protocol::commit::{Draft, parse_tags};
 use protocol::schnorr::KeyPair;
 use protocol::{EnclaveId, Event, Json, VerifiedCommit};
 use serde_json::{Value, json};
-use service::call::{Action, Claim, InclusionOf, Restore, TakeUp};
 use service::Call;
+use service::call::{Action, Claim, InclusionOf, Restore, TakeUp};
 use std::collections::BTreeMap;
 
 const GIVEN: &str = "enc-vectors.json";
@@ -84,10 +84,9 @@ impl Play {
 
     /// The commit of an event as it is served at the end; what was deleted is known.
     fn commit_of(&self, from: &str, event: &Value) -> VerifiedCommit {
-        let content = event.get("content").map_or_else(
-            || Json::from(if event["type"] == "Update" { "hello" } else { "hi" }),
-            read,
-        );
+        let content = event
+            .get("content")
+            .map_or_else(|| Json::from(if event["type"] == "Update" { "hello" } else { "hi" }), read);
         let draft = Draft::new(self.enclave, text(&event["type"]), &content, number(&event["exp"]));
         Draft { tags: self.tags(event.get("tags")), ..draft }.sign(&self.keys[from])
     }

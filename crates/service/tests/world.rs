@@ -293,9 +293,8 @@ impl World {
         let mut frames = Vec::new();
         loop {
             let enclave = *subscription.enclave();
-            let turn = self.settled(Some(&enclave), |host, cache| {
-                live::advance(host, cache, &self.facts, subscription, "s")
-            });
+            let turn =
+                self.settled(Some(&enclave), |host, cache| live::advance(host, cache, &self.facts, subscription, "s"));
             frames.extend(turn.frames.iter().map(|frame| serde_json::from_str(frame).expect("JSON")));
             if turn.closed.is_some() || !turn.more {
                 return (frames, turn.closed);

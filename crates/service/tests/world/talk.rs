@@ -3,10 +3,10 @@
 use super::{World, id};
 use protocol::{Code, EnclaveId, EventId, Json, Receipt};
 use serde_json::Value;
+use service::Call;
 use service::call::{Claim, Response};
 use service::resolve::{self, Refusal, Resolved, Resolver};
 use service::runtime::RequestLine;
-use service::Call;
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,8 +93,12 @@ pub struct Ask {
 impl Ask {
     pub fn new(method: &str, target: &str) -> Ask {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let line =
-            RequestLine { method: method.to_owned(), path: path.to_owned(), query: query.to_owned(), ..Default::default() };
+        let line = RequestLine {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            ..Default::default()
+        };
         Ask { line, body: Vec::new(), upgrade: false, admin: false }
     }
 
@@ -176,7 +180,9 @@ impl World {
     /// A Query of `name`, or of nobody.
     pub fn query(&self, enclave: &EnclaveId, name: Option<&str>, filter: &str) -> Told {
         let who = match name.map(|name| (name, self.session(name))) {
-            Some((name, Claim::Session { token, .. })) => format!(r#""from":"{}","session":"{token}","#, id(name).hex()),
+            Some((name, Claim::Session { token, .. })) => {
+                format!(r#""from":"{}","session":"{token}","#, id(name).hex())
+            }
             _ => String::new(),
         };
         let body = format!(r#"{{"type":"Query",{who}"enclave":"{}","filter":{filter}}}"#, enclave.hex());
