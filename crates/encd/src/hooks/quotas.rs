@@ -42,7 +42,7 @@ impl Quotas {
     pub fn judge(&self, admitted: &Admitted<'_>, now: u64) -> Result<(), Rejection> {
         let Some(enclave) = admitted.enclave.filter(|_| grows(admitted.admission)) else { return Ok(()) };
         for buckets in [&self.events, &self.bytes] {
-            if !buckets.has_any(enclave, now) {
+            if !buckets.has_one(enclave, now) {
                 return Err(Rejection::with(Code::LimitExceeded, Detail::Limit(buckets.allowance().rate)));
             }
         }

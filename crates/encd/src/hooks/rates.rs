@@ -60,7 +60,7 @@ impl Rates {
 
     /// Whether an address has anything left, before a byte of its request is looked at. Counts nothing.
     pub fn arriving(&self, address: IpAddr, now: u64) -> Result<(), Rejection> {
-        if self.spares(address) || self.addresses.has_any(&counted(address), now) {
+        if self.spares(address) || self.addresses.has_one(&counted(address), now) {
             return Ok(());
         }
         Err(Code::RateLimited.into())

@@ -1,9 +1,11 @@
 //! A node over real HTTP and real sockets, in this process and as one of its own.
 
+mod admission;
 mod envelope;
 mod http;
 mod lines;
 mod migrate;
 mod node;
 mod process;
+mod push;
 mod websocket;
