@@ -47,10 +47,27 @@ impl Postgres {
         let (clients, seconds) = (clients.to_string(), time.as_secs().to_string());
         let script = script.display().to_string();
         let port = PORT.to_string();
-        let text = self.as_postgres("pgbench", &[
-            "-n", "-f", &script, "-c", &clients, "-j", "2", "-T", &seconds, "-M", "prepared", "-h", "127.0.0.1", "-p", &port,
-            "postgres",
-        ])?;
+        let text = self.as_postgres(
+            "pgbench",
+            &[
+                "-n",
+                "-f",
+                &script,
+                "-c",
+                &clients,
+                "-j",
+                "2",
+                "-T",
+                &seconds,
+                "-M",
+                "prepared",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port,
+                "postgres",
+            ],
+        )?;
         let number = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
             line.and_then(|rest| rest.split_whitespace().next()).and_then(|word| word.parse::<f64>().ok())

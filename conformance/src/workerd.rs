@@ -20,7 +20,10 @@ impl Workerd {
     /// Starts it with one sequencer key and a clock that stands still.
     pub fn start(secret_hex: &str, name: &str, clock_ms: u64) -> Workerd {
         let binary = workers().join("node_modules/workerd/bin/workerd");
-        assert!(workers().join("build/guest.wasm").exists(), "run `cargo xtask workers` first: workers/build is not there");
+        assert!(
+            workers().join("build/guest.wasm").exists(),
+            "run `cargo xtask workers` first: workers/build is not there"
+        );
         let storage = tempfile::tempdir().expect("a folder for the objects");
         let mut child = Command::new(binary)
             .args(["serve", "workerd.capnp", "--control-fd=1", "--socket-addr=http=127.0.0.1:0"])

@@ -102,7 +102,8 @@ fn ask_worker(url: &str, ask: &Ask) -> (u16, String, Vec<u8>) {
     }
     let request = request.body(ask.body.clone()).expect("a valid request");
     let mut response = agent.run(request).expect("workerd answers");
-    let content_type = response.headers().get("Content-Type").and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
+    let content_type =
+        response.headers().get("Content-Type").and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
     let body = response.body_mut().read_to_vec().expect("a whole answer");
     (response.status().as_u16(), content_type, body)
 }
@@ -119,7 +120,12 @@ fn script(sequencer: &PublicKey) -> Vec<Ask> {
         body,
         session: None,
     };
-    let get = |path: &str| Ask { method: "GET", path: format!("/enclaves/{enclave}{path}"), body: String::new(), session: None };
+    let get = |path: &str| Ask {
+        method: "GET",
+        path: format!("/enclaves/{enclave}{path}"),
+        body: String::new(),
+        session: None,
+    };
     let said = |commit: protocol::Commit| post("", commit.to_json().to_jcs());
     let (who, session) = (alice.public(), token(&alice, sequencer, CLOCK_MS));
     let asked = |members: &str| format!(r#"{{"from":"{who}","session":"{session}",{members}}}"#);
@@ -184,8 +190,20 @@ fn the_module_imports_the_runtime_and_nothing_else() {
     let mut imports = imports(&module);
     imports.sort();
     let expected = [
-        "accept_ws", "fetch", "get_body", "get_path", "host_mac", "host_random", "host_sign_log", "host_sign_seq", "now",
-        "respond", "send_ws", "set_alarm", "sql_exec", "sql_query",
+        "accept_ws",
+        "fetch",
+        "get_body",
+        "get_path",
+        "host_mac",
+        "host_random",
+        "host_sign_log",
+        "host_sign_seq",
+        "now",
+        "respond",
+        "send_ws",
+        "set_alarm",
+        "sql_exec",
+        "sql_query",
     ];
     // What no service calls yet, the linker leaves out; nothing else may be there.
     for import in &imports {
