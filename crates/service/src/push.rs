@@ -84,7 +84,8 @@ pub fn deliver(context: &Context, state: &mut State) -> Result<Option<u64>, Faul
             continue;
         }
         if endpoint.retry_at > context.now {
-            if oldest(context, &endpoint)?.is_some() || pending(context, &endpoint)? {
+            // Whatever delays an endpoint is about its oldest delivery.
+            if oldest(context, &endpoint)?.is_some() {
                 wake = Some(wake.map_or(endpoint.retry_at, |at| at.min(endpoint.retry_at)));
             }
             continue;
@@ -141,11 +142,6 @@ fn oldest(context: &Context, endpoint: &Endpoint) -> Result<Option<Numbered>, Fa
     const SQL: &str = "SELECT id, push_seq, payload FROM push_delivered WHERE enclave = ?1 AND identity = ?2 AND url = ?3 \
          AND delivered_at = 0 ORDER BY push_seq LIMIT 1";
     rows::first(context.rt, SQL, &by_endpoint(endpoint), numbered)
-}
-
-fn pending(context: &Context, endpoint: &Endpoint) -> Result<bool, Fault> {
-    const SQL: &str = "SELECT 1 FROM push_pending WHERE queue_key = ?1 LIMIT 1";
-    Ok(rows::first(context.rt, SQL, &[Value::Int(endpoint.id)], |_| Ok(()))?.is_some())
 }
 
 fn next(context: &Context, state: &State, endpoint: &Endpoint, mask: Bitmask) -> Result<Option<Numbered>, Fault> {
