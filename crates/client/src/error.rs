@@ -131,6 +131,11 @@ pub enum Falsehood {
         /// The receipt's place.
         seq: u64,
     },
+    /// A receipt promised an entry by now, and the log has none.
+    Overdue {
+        /// The receipt's place.
+        seq: u64,
+    },
     /// Two signed statements of one sequencer that exclude each other. [`crate::Store::keep_evidence`] has both.
     Equivocation {
         /// The place, or the size of the tree.
@@ -313,6 +318,9 @@ impl fmt::Display for Falsehood {
             Falsehood::Checkpoint => f.write_str("the checkpoint does not hold or contradicts the tree head"),
             Falsehood::Proof(answer) => write!(f, "{answer}: the hashes lead elsewhere"),
             Falsehood::Dropped { seq } => write!(f, "event {seq}, for which there is a receipt, is not in the log"),
+            Falsehood::Overdue { seq } => {
+                write!(f, "event {seq}, for which there is a receipt, is in no closed bundle long after its time")
+            }
             Falsehood::Equivocation { at } => write!(f, "the sequencer has signed two histories at {at}"),
             Falsehood::Replay { at, part } => write!(f, "replay at {at}: {}", replay_part(*part)),
         }

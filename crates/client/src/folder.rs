@@ -7,7 +7,7 @@ use protocol::head::Sth;
 use protocol::json::{self, MAX_DEPTH};
 use protocol::{EnclaveId, Json, Receipt};
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Keeps `<root>/<enclave id>/pin.json`, `sth.json`, `receipts.ndjson` and `evidence-<n>.json`. Several processes may share it.
@@ -74,6 +74,9 @@ impl Store for FolderStore {
 
     fn keep_pin(&self, pin: &Pin) -> Result<(), Error> {
         let lock = self.lock(&pin.enclave())?;
+        if self.pin(&pin.enclave())?.is_some_and(|kept| kept.migrates().len() > pin.migrates().len()) {
+            return Ok(());
+        }
         replace_file(&self.path(&pin.enclave(), "pin.json"), pin.to_json().to_jcs().as_bytes())?;
         drop(lock);
         Ok(())
@@ -97,13 +100,20 @@ impl Store for FolderStore {
     fn receipts(&self, enclave: &EnclaveId) -> Result<Vec<Receipt>, Error> {
         let path = self.path(enclave, "receipts.ndjson");
         let Some(bytes) = read_file(&path)? else { return Ok(Vec::new()) };
-        // A last line without its end was cut off by a crash before the receipt was reported as kept.
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let lines = bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        lines
-            .map(|line| json::parse(line, MAX_DEPTH).ok().and_then(|value| Receipt::from_json(value).ok()))
-            .collect::<Option<Vec<_>>>()
-            .ok_or(Error::Damaged(path))
+        let lines = bytes[..whole_lines(&bytes)].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(parse_receipt).collect::<Option<Vec<_>>>().ok_or(Error::Damaged(path))
+    }
+
+    fn newest_receipt(&self, enclave: &EnclaveId) -> Result<Option<Receipt>, Error> {
+        let path = self.path(enclave, "receipts.ndjson");
+        let end = match File::open(&path).and_then(|mut file| read_end(&mut file)) {
+            Ok((end, _)) => end,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(failed(&path, cause)),
+        };
+        let lines = &end[..whole_lines(&end)];
+        let Some(line) = lines.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()) else { return Ok(None) };
+        parse_receipt(line).map(Some).ok_or(Error::Damaged(path))
     }
 
     fn keep_receipt(&self, receipt: &Receipt) -> Result<(), Error> {
@@ -131,7 +141,7 @@ impl Store for FolderStore {
 /// # Errors
 /// [`Error::Store`].
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_private_folder(folder)?;
     let new = path.with_extension(format!("{}.new", std::process::id()));
     let written = private().write(true).create(true).truncate(true).open(&new).and_then(|mut file| {
@@ -165,14 +175,32 @@ fn private() -> OpenOptions {
 /// Appends a line, after cutting off what a crash left of an earlier one.
 fn append(path: &Path, line: &[u8]) -> std::io::Result<()> {
     let mut file = private().read(true).append(true).create(true).open(path)?;
-    let mut held = Vec::new();
-    file.read_to_end(&mut held)?;
-    let whole = held.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    if whole < held.len() {
-        file.set_len(whole as u64)?;
+    let (end, len) = read_end(&mut file)?;
+    let torn = end.len() - whole_lines(&end);
+    if torn > 0 {
+        file.set_len(len - torn as u64)?;
     }
     file.write_all(line)?;
     file.sync_all()
+}
+
+/// The end of a file, long enough for two receipts, and the file's length.
+fn read_end(file: &mut File) -> std::io::Result<(Vec<u8>, u64)> {
+    const TWO_RECEIPTS: u64 = 4096;
+    let len = file.metadata()?.len();
+    file.seek(SeekFrom::Start(len.saturating_sub(TWO_RECEIPTS)))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    Ok((end, len))
+}
+
+/// Bytes up to and with the last line feed: a line without its end was cut off by a crash before the receipt was reported as kept.
+fn whole_lines(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+}
+
+fn parse_receipt(line: &[u8]) -> Option<Receipt> {
+    json::parse(line, MAX_DEPTH).ok().and_then(|value| Receipt::from_json(value).ok())
 }
 
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {

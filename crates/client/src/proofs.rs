@@ -5,6 +5,7 @@ use crate::enclave::Enclave;
 use crate::error::{Answer, Error, Falsehood};
 use crate::heads::Head;
 use protocol::entry::Entry;
+use protocol::evidence::PROMISE_SLACK_MS;
 use protocol::ids::hex;
 use protocol::proof::{BundleAnswer, InclusionAnswer, StateAnswer};
 use protocol::state::StateName;
@@ -57,6 +58,27 @@ impl Enclave {
         let proved = answer.verify_event(receipt, &sequencer, &head.sth);
         proved.map_err(|_| Falsehood::Proof(Answer::Inclusion))?;
         Ok(ProvenEvent { receipt: *receipt, answer, head })
+    }
+
+    /// Proves that the newest kept receipt whose time is up was honoured; none kept, none to prove. A receipt names the whole history before
+    /// it. What this identity may not read is passed over.
+    ///
+    /// # Errors
+    /// [`Falsehood::Overdue`], [`Falsehood::Dropped`], as for [`Enclave::prove_event`].
+    pub fn check_newest_receipt(&self) -> Result<Option<ProvenEvent>, Error> {
+        let promise_ms = u64::from(self.lock_pin().manifest().bundle.timeout_ms) + PROMISE_SLACK_MS;
+        let now = self.node.now();
+        let kept = self.store.receipts(&self.id())?;
+        let due = kept.iter().filter(|receipt| receipt.position.timestamp + promise_ms < now);
+        let Some(receipt) = due.max_by_key(|receipt| receipt.position.seq) else { return Ok(None) };
+        match self.prove_event(receipt) {
+            Ok(proven) => Ok(Some(proven)),
+            Err(error) => match error.code() {
+                Some(Code::NotBundled) => Err(Falsehood::Overdue { seq: receipt.position.seq }.into()),
+                Some(Code::NotFound | Code::Unauthorized) => Ok(None),
+                Some(_) | None => Err(error),
+            },
+        }
     }
 
     /// Proves which entry stands at a place of the log.

@@ -14,7 +14,7 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`Error::Store`], [`Error::Damaged`]; so for all methods.
     fn pin(&self, enclave: &EnclaveId) -> Result<Option<Pin>, Error>;
-    /// Keeps a pin in place of the one before.
+    /// Keeps a pin in place of the one before, unless that knows more Migrates.
     fn keep_pin(&self, pin: &Pin) -> Result<(), Error>;
     /// The largest tree head that was seen.
     fn sth(&self, enclave: &EnclaveId) -> Result<Option<Sth>, Error>;
@@ -22,6 +22,8 @@ pub trait Store: Send + Sync {
     fn keep_sth(&self, sth: &Sth) -> Result<(), Error>;
     /// All receipts, in the order in which they were kept.
     fn receipts(&self, enclave: &EnclaveId) -> Result<Vec<Receipt>, Error>;
+    /// The receipt that was kept last.
+    fn newest_receipt(&self, enclave: &EnclaveId) -> Result<Option<Receipt>, Error>;
     /// Keeps a receipt.
     fn keep_receipt(&self, receipt: &Receipt) -> Result<(), Error>;
     /// Keeps evidence that a sequencer has signed two histories, in the form that anyone verifies offline.
@@ -69,7 +71,11 @@ impl Store for MemoryStore {
     }
 
     fn keep_pin(&self, pin: &Pin) -> Result<(), Error> {
-        self.lock().entry(pin.enclave()).or_default().pin = Some(pin.clone());
+        let mut all = self.lock();
+        let kept = all.entry(pin.enclave()).or_default();
+        if kept.pin.as_ref().is_none_or(|kept| kept.migrates().len() <= pin.migrates().len()) {
+            kept.pin = Some(pin.clone());
+        }
         Ok(())
     }
 
@@ -88,6 +94,10 @@ impl Store for MemoryStore {
 
     fn receipts(&self, enclave: &EnclaveId) -> Result<Vec<Receipt>, Error> {
         Ok(self.lock().get(enclave).map_or(Vec::new(), |kept| kept.receipts.clone()))
+    }
+
+    fn newest_receipt(&self, enclave: &EnclaveId) -> Result<Option<Receipt>, Error> {
+        Ok(self.lock().get(enclave).and_then(|kept| kept.receipts.last().copied()))
     }
 
     fn keep_receipt(&self, receipt: &Receipt) -> Result<(), Error> {

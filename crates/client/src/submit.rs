@@ -95,7 +95,7 @@ impl Enclave {
     /// # Errors
     /// [`Error::Refused`]; [`Error::False`] for a receipt that does not hold; [`Error::Undecided`] if no answer is to be had.
     pub fn send(&self, commit: &Commit) -> Result<Committed, Error> {
-        let known = self.store.receipts(&self.id())?;
+        let before = self.store.newest_receipt(&self.id())?;
         let fate = match self.send_once(commit) {
             Err(Error::Unreachable { sent: true, .. }) => self.recover(commit)?,
             fate => fate?,
@@ -109,8 +109,7 @@ impl Enclave {
         if !duplicate {
             check_clock(&self.node, &receipt)?;
         }
-        self.check_against(&known, &receipt, duplicate)?;
-        if !known.contains(&receipt) {
+        if !self.check_against(before.as_ref(), &receipt, duplicate)? {
             self.store.keep_receipt(&receipt)?;
         }
         let event = Event::assemble(commit.clone(), receipt.position, receipt.seq_sig);
@@ -140,21 +139,25 @@ impl Enclave {
         }
     }
 
-    /// A receipt must fit those that were known before the commit was sent.
-    fn check_against(&self, known: &[Receipt], receipt: &Receipt, duplicate: bool) -> Result<(), Error> {
-        let seq = receipt.position.seq;
-        if let Some(other) = known.iter().find(|other| other.position.seq == seq && *other != receipt) {
+    /// A receipt must fit those that are kept, the last of which was so before the commit was sent. True if it is among them.
+    fn check_against(&self, before: Option<&Receipt>, receipt: &Receipt, duplicate: bool) -> Result<bool, Error> {
+        let Some(before) = before else { return Ok(false) };
+        let (seq, last) = (receipt.position.seq, before.position.seq);
+        if seq == last + 1 && receipt.position.prev != before.event_hash() {
+            return Err(Falsehood::Chain { seq }.into());
+        }
+        if seq > last {
+            return Ok(false);
+        }
+        let kept = self.store.receipts(&self.id())?;
+        if kept.contains(receipt) {
+            return Ok(true);
+        }
+        if let Some(other) = kept.iter().find(|other| other.position.seq == seq) {
             self.keep_two_receipts(other, receipt)?;
             return Err(Falsehood::Equivocation { at: seq }.into());
         }
-        let Some(last) = known.iter().max_by_key(|known| known.position.seq) else { return Ok(()) };
-        if !duplicate && seq <= last.position.seq {
-            return Err(Falsehood::Order { seq }.into());
-        }
-        if seq == last.position.seq + 1 && receipt.position.prev != last.event_hash() {
-            return Err(Falsehood::Chain { seq }.into());
-        }
-        Ok(())
+        if duplicate { Ok(false) } else { Err(Falsehood::Order { seq }.into()) }
     }
 }
 

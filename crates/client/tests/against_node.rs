@@ -11,8 +11,10 @@ use client::reading::content_of;
 use client::watch::Seen;
 use client::{Enclave, Error, Falsehood, Filter, FolderStore, Identity, MemoryStore, Name, Node, Store, Template};
 use lying_proxy::LyingProxy;
+use protocol::event::Position;
+use protocol::head::Sth;
 use protocol::state::{Bitmask, StateName};
-use protocol::{Code, Json};
+use protocol::{Code, Event, Json};
 use running::Running;
 use std::sync::Arc;
 
@@ -20,12 +22,19 @@ fn identity() -> Identity {
     Identity::generate().expect("random bytes").0
 }
 
-/// An enclave of the template `open`, and its owner.
+/// Longer than any bundle of these tests may stay open.
+const TWO_HOURS_MS: u64 = 7_200_000;
+
+/// An enclave of the template `open`, for its owner.
 fn made_at(url: &str, store: Arc<dyn Store>) -> Enclave {
+    template_at(url, Template::Open, store)
+}
+
+fn template_at(url: &str, template: Template, store: Arc<dyn Store>) -> Enclave {
     let node = Node::connect(url).expect("the node answers");
     let me = identity();
     let sequencer = node.info().expect("the node answers").sequencer;
-    let manifest = patient(Template::Open.manifest(&sequencer, &me.public()));
+    let manifest = patient(template.manifest(&sequencer, &me.public()));
     Enclave::create(&node, &manifest, vec![], (me, store)).expect("it is made").enclave
 }
 
@@ -225,6 +234,62 @@ fn one_changed_byte_anywhere_is_noticed_and_nothing_of_it_is_kept() {
     }
 }
 
+/// What a node may do to a page of four messages, and what that is called.
+const PAGE_LIES: [(&str, fn(&mut Vec<Json>), fn(&Falsehood) -> bool); 6] = [
+    (
+        "leaves out the first",
+        |events| drop(events.remove(0)),
+        |f| matches!(f, Falsehood::Gap { expected: 0, found: 1 }),
+    ),
+    ("leaves out one in between", |events| drop(events.remove(1)), |f| matches!(f, Falsehood::Gap { .. })),
+    ("exchanges two", |events| events.swap(1, 2), |f| matches!(f, Falsehood::Gap { .. } | Falsehood::Order { .. })),
+    ("repeats one", |events| events.insert(1, events[0].clone()), |f| matches!(f, Falsehood::Order { seq: 1 })),
+    ("slips in another", |events| events.insert(0, Json::Null), |f| matches!(f, Falsehood::Unasked { seq: 0 })),
+    ("goes on where it does not", |events| events.push(Json::Null), |f| matches!(f, Falsehood::Next)),
+];
+
+#[test]
+fn pages_that_leave_out_repeat_or_reorder_are_refused() {
+    let node = Running::start();
+    let lie = Arc::new(std::sync::Mutex::new(None::<(fn(&mut Vec<Json>), Json)>));
+    let told = Arc::clone(&lie);
+    let proxy = LyingProxy::start(
+        &node.url,
+        Box::new(move |_, answer| {
+            let Some((lie, other)) = told.lock().expect("no thread panicked").clone() else {
+                return Some(answer.body.clone());
+            };
+            let Json::Object(mut members) = protocol::json::parse(&answer.body, 64).expect("JSON") else {
+                panic!("a page is an object")
+            };
+            let Some((_, Json::Array(events))) = members.iter_mut().find(|(name, _)| name == "events") else {
+                panic!("a page has events")
+            };
+            lie(events);
+            // A gap in the list stands for the event that was not asked for, or, at its end, for a false `next`.
+            let next = events.last() == Some(&Json::Null);
+            events.retain(|event| *event != Json::Null || !next);
+            events.iter_mut().filter(|event| **event == Json::Null).for_each(|event| *event = other.clone());
+            if next {
+                members.push(("next".into(), Json::from(1)));
+            }
+            Some(Json::object(members).to_jcs().into_bytes())
+        }),
+    );
+    let enclave = made_at(&proxy.url, MemoryStore::shared());
+    for text in ["one", "two", "three", "four"] {
+        enclave.commit("Message", &message(text)).expect("sent");
+    }
+    for (name, change, expected) in PAGE_LIES {
+        *lie.lock().expect("no thread panicked") = Some((change, enclave.pin().event().to_json()));
+        let read = enclave.query(&Filter::of_type("Message"));
+        *lie.lock().expect("no thread panicked") = None;
+        let Err(Error::False(falsehood)) = read else { panic!("{name}: {read:?}") };
+        assert!(expected(&falsehood), "{name}: {falsehood}");
+    }
+    assert_eq!(enclave.query_all(&Filter::of_type("Message")).expect("read").len(), 4);
+}
+
 #[test]
 fn a_log_that_shrinks_is_noticed_at_the_next_visit() {
     let node = Running::start();
@@ -258,6 +323,98 @@ fn a_log_that_shrinks_is_noticed_at_the_next_visit() {
     let falsehood = Falsehood::SmallerTree { kept: 2, shown: 1 };
     assert!(matches!(visit.sth(), Err(Error::False(found)) if found == falsehood));
     std::fs::remove_dir_all(&folder).expect("the folder goes");
+}
+
+#[test]
+fn two_heads_of_one_size_are_kept_as_evidence_that_anyone_verifies() {
+    let node = Running::start();
+    let key = node.node_key();
+    let lying = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let lie = Arc::clone(&lying);
+    let proxy = LyingProxy::start(
+        &node.url,
+        Box::new(move |_, answer| {
+            if !answer.line.contains("/sth ") || !lie.load(std::sync::atomic::Ordering::SeqCst) {
+                return Some(answer.body.clone());
+            }
+            let value = protocol::json::parse(&answer.body, 64).expect("JSON");
+            let sth = Sth::from_json(value).expect("a head");
+            let forged = Sth::sign(&key, sth.enclave, sth.timestamp, sth.tree_size, [7; 32]);
+            Some(forged.to_json().to_jcs().into_bytes())
+        }),
+    );
+    let store = Arc::new(MemoryStore::default());
+    let enclave = made_at(&proxy.url, Arc::clone(&store) as Arc<dyn Store>);
+    enclave.close_bundle().expect("the owner may");
+    let honest = enclave.sth().expect("of one entry");
+    lying.store(true, std::sync::atomic::Ordering::SeqCst);
+    let falsehood = Falsehood::Equivocation { at: 1 };
+    assert!(matches!(enclave.sth(), Err(Error::False(found)) if found == falsehood));
+    assert_eq!(store.sth(&enclave.id()).expect("kept"), Some(*honest.sth.sth()), "the first one stays");
+    let evidence = store.evidence(&enclave.id()).pop().expect("it is kept");
+    let proven = protocol::evidence::verify(evidence).expect("it holds");
+    assert_eq!((proven.enclave, proven.sequencer), (enclave.id(), enclave.sequencer()));
+}
+
+#[test]
+fn two_receipts_for_one_place_are_kept_as_evidence() {
+    let node = Running::start();
+    let key = node.node_key();
+    let store = Arc::new(MemoryStore::default());
+    let enclave = made_at(&node.url, Arc::clone(&store) as Arc<dyn Store>);
+    // Another commit was promised seq 1 before.
+    let me = identity();
+    let other = enclave.draft("Message", &message("promised")).sign(me.key()).into_commit();
+    let position = Position {
+        seq: 1,
+        type_seq: 0,
+        timestamp: enclave.node().now(),
+        prev: enclave.pin().event().event_hash(),
+        sequencer: key.public(),
+    };
+    store.keep_receipt(&Event::sequence(other, position, &key).receipt()).expect("kept");
+    let falsehood = Falsehood::Equivocation { at: 1 };
+    let sent = enclave.commit("Message", &message("x"));
+    assert!(matches!(sent, Err(Error::False(found)) if found == falsehood));
+    let evidence = store.evidence(&enclave.id()).pop().expect("it is kept");
+    assert!(protocol::evidence::verify(evidence).is_ok());
+}
+
+#[test]
+fn a_receipt_that_is_not_honoured_is_found_at_the_next_visit() {
+    let node = Running::start();
+    let key = node.node_key();
+    let store = MemoryStore::shared();
+    let enclave = made_at(&node.url, Arc::clone(&store));
+    enclave.commit("Message", &message("kept")).expect("sent");
+    enclave.close_bundle().expect("the owner may");
+    assert!(enclave.check_newest_receipt().expect("nothing is due").is_none());
+    // Two hours ago another commit was promised the place that this one has.
+    let other = enclave.draft("Message", &message("promised")).sign(identity().key()).into_commit();
+    let kept = enclave.query_all(&Filter::of_type("Message")).expect("read")[0].position;
+    let position = Position { timestamp: kept.timestamp - TWO_HOURS_MS, ..kept };
+    store.keep_receipt(&Event::sequence(other, position, &key).receipt()).expect("kept");
+    let falsehood = Falsehood::Dropped { seq: 1 };
+    let visit = enclave.check_newest_receipt();
+    assert!(matches!(&visit, Err(Error::False(found)) if *found == falsehood), "{visit:?}");
+}
+
+#[test]
+fn a_receipt_whose_bundle_never_closes_is_overdue() {
+    let node = Running::start();
+    let owner = template_at(&node.url, Template::Personal, MemoryStore::shared());
+    let sent = owner.commit("public", &message("x")).expect("sent");
+    // Anyone may read it, so that no session ties the visitor's clock to the node's.
+    let at = Node::at(&node.url).expect("an address");
+    let later = at.now() + TWO_HOURS_MS;
+    let (node, store) = (at.with_clock(move || later), MemoryStore::shared());
+    store.keep_receipt(&sent.receipt).expect("kept");
+    let visitor = Enclave::open(&node, owner.id(), None, store).expect("it is pinned");
+    let falsehood = Falsehood::Overdue { seq: 1 };
+    let visit = visitor.check_newest_receipt();
+    assert!(matches!(&visit, Err(Error::False(found)) if *found == falsehood), "{visit:?}");
+    owner.close_bundle().expect("the owner may");
+    assert!(visitor.check_newest_receipt().expect("it is in the log").is_some());
 }
 
 #[test]

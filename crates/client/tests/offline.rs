@@ -164,6 +164,7 @@ fn the_folder_gives_back_what_was_kept_and_says_what_is_damaged() {
     // A crash in the middle of a line takes that receipt only, and the next one does not stick to what is left of it.
     fs::write(&path, &whole[..whole.len() - 10]).expect("writable");
     assert_eq!(store.receipts(&id).expect("readable"), receipts[..2]);
+    assert_eq!(store.newest_receipt(&id).expect("readable"), Some(receipts[1]));
     store.keep_receipt(&receipts[3]).expect("writable");
     assert_eq!(store.receipts(&id).expect("readable"), [receipts[0], receipts[1], receipts[3]]);
     for file in ["pin.json", "receipts.ndjson"] {
@@ -171,6 +172,7 @@ fn the_folder_gives_back_what_was_kept_and_says_what_is_damaged() {
     }
     assert!(matches!(store.pin(&id), Err(Error::Damaged(_))));
     assert!(matches!(store.receipts(&id), Err(Error::Damaged(_))));
+    assert!(matches!(store.newest_receipt(&id), Err(Error::Damaged(_))));
 }
 
 #[cfg(unix)]

@@ -86,10 +86,11 @@ impl Context {
         Ok(enclave.sealed(self.common.sealed))
     }
 
-    /// The enclave, after its newest tree head was found to continue the one that was kept.
+    /// The enclave, after its newest tree head was found to continue the one that was kept, and the newest receipt to be honoured.
     pub fn visit(&self) -> Result<Enclave, Failure> {
         let enclave = self.enclave()?;
         enclave.sth()?;
+        enclave.check_newest_receipt()?;
         Ok(enclave)
     }
 }

@@ -59,8 +59,14 @@ pub fn run(enclave: &Enclave, draft: Draft, identity: &Identity, out: Output) ->
         };
         out.line(format!("{step:>2}  {name:<13} {word}"))?;
     }
-    let state = view.as_of.get().map_or("as the Manifest begins".into(), |bundle| format!("after bundle {bundle}"));
-    out.line(format!("state {state}; events of the open bundle and the number of owners are not seen from here"))?;
+    let state = match (view.as_of.get(), view.hidden.get()) {
+        (_, true) => {
+            "as the Manifest begins: you may not read the present one, and the node may judge otherwise".into()
+        }
+        (None, false) => String::from("as the Manifest begins: no bundle has closed yet"),
+        (Some(bundle), false) => format!("after bundle {bundle}, without the events of the open bundle"),
+    };
+    out.line(format!("judged on the state {state}"))?;
     match verdict {
         Verdict::Passes => {
             out.line("nothing was sent; it would be sequenced")?;

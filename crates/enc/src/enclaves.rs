@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::manifest::read_template;
 use crate::show::{roles, utc};
+use crate::verify::parse_trust;
 use clap::{Args, Subcommand};
 use client::{Enclave, Name, Template};
 use protocol::ids::hex;
@@ -54,6 +55,9 @@ pub struct Create {
 
 /// Use an enclave from here on.
 #[derive(Args)]
+#[command(after_help = "\
+An id that is not its Manifest's own hash is unbound: nothing proves who made it. It is used only with --manifest and --sequencer, both
+from somebody you trust.")]
 pub struct Use {
     /// Its id, or a name that it has here
     #[arg(value_name = "ID|NAME")]
@@ -61,6 +65,12 @@ pub struct Use {
     /// Call it so here
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// For an unbound id: hash of the Manifest's commit
+    #[arg(long, value_name = "HASH", requires = "sequencer")]
+    manifest: Option<String>,
+    /// For an unbound id: the first sequencer's key
+    #[arg(long, value_name = "KEY", requires = "manifest")]
+    sequencer: Option<String>,
 }
 
 /// Runs them.
@@ -135,7 +145,11 @@ fn choose(choice: &Use, context: &mut Context) -> Result<(), Failure> {
     let id = context.home.enclave_of(&choice.enclave)?;
     let node = context.node(Some(&id))?;
     // The first visit pins the Manifest, so that a mistaken id is found now.
-    let enclave = Enclave::open(&node, id, None, context.home.store())?;
+    let store = context.home.store();
+    let enclave = match parse_trust(choice.manifest.as_deref(), choice.sequencer.as_deref())? {
+        Some(trust) => Enclave::open_trusted(&node, id, &trust, (None, store))?,
+        None => Enclave::open(&node, id, None, store)?,
+    };
     adopt(context, id, choice.name.as_deref(), Some(enclave.node().url()))?;
     context.out.both(format!("using {id}"), &Json::object([("enclave", Json::from(id.hex()))]))
 }

@@ -14,6 +14,8 @@ pub struct RemoteView<'a> {
     first_state: HashMap<StatePath, [u8; 32]>,
     /// The bundle after which the state was read; none for the Manifest's own.
     pub as_of: Cell<Option<u64>>,
+    /// The state may not be read by this identity: what is judged is the Manifest's own.
+    pub hidden: Cell<bool>,
 }
 
 impl<'a> RemoteView<'a> {
@@ -32,7 +34,7 @@ impl<'a> RemoteView<'a> {
             WriteValue::Set(value) => Some((write.key.path, value)),
             WriteValue::Remove | WriteValue::ThisEvent => None,
         });
-        RemoteView { enclave, first_state: first_state.collect(), as_of: Cell::new(None) }
+        RemoteView { enclave, first_state: first_state.collect(), as_of: Cell::new(None), hidden: Cell::new(false) }
     }
 }
 
@@ -45,7 +47,10 @@ impl View for RemoteView<'_> {
                 self.as_of.set(Some(proven.leaf_index));
                 proven.values[0]
             }
-            Err(error) if error.code() == Some(Code::NotBundled) => self.first_state.get(&name.key().path).copied(),
+            Err(error) if matches!(error.code(), Some(Code::NotBundled | Code::Unauthorized)) => {
+                self.hidden.set(self.hidden.get() || error.code() == Some(Code::Unauthorized));
+                self.first_state.get(&name.key().path).copied()
+            }
             Err(error) => return Err(error),
         };
         Ok(value.map_or(Slot::Absent, Slot::Value))

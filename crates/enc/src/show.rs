@@ -6,17 +6,25 @@ use protocol::ids::hex;
 use protocol::manifest::TraitIndex;
 use protocol::state::{Bitmask, DELETED, GATE_OPEN, Lifecycle};
 use protocol::{Event, Manifest};
+use std::io::IsTerminal;
 
 /// The first digits of an id, enough to tell a few apart.
 pub fn short(id: &[u8]) -> String {
     hex(&id[..4])
 }
 
+/// Characters of content that a line shows on a terminal; in a pipe all of it goes on.
+const SHOWN: usize = 120;
+
 /// One line for an event: place, time, type, author, content.
 pub fn event_line(event: &Event) -> String {
     let content = match &event.content {
         Content::Present(text) => text.as_str(),
         Content::Deleted(_) => "(deleted)",
+    };
+    let content = match content.char_indices().nth(SHOWN) {
+        Some((end, _)) if std::io::stdout().is_terminal() => format!("{}…", &content[..end]),
+        Some(_) | None => content.into(),
     };
     let tags: String = event.tags.iter().map(|tag| format!(" [{}]", tag.join(","))).collect();
     let time = utc(event.position.timestamp);

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use client::audit::audit_snapshot;
 use client::proof_file::{Proof, Proved, verify_file};
 use client::{Error, Trust};
-use protocol::evidence::{self, EvidenceKind};
+use protocol::evidence::{self, EvidenceError, EvidenceKind};
 use protocol::ids::hex;
 use protocol::json::{self, MAX_DEPTH};
 use protocol::{CommitHash, EnclaveId, Json, PublicKey};
@@ -122,7 +122,14 @@ fn show_evidence(file: &File, context: &Context) -> Result<(), Failure> {
     let bytes = read(&file.file)?;
     let value = json::parse(&bytes, MAX_DEPTH).map_err(|_| in_file(&file.file, Error::Damaged(file.file.clone())))?;
     let proven = evidence::verify(value);
-    let proven = proven.map_err(|error| Failure::DoesNotHold(format!("the file is no evidence: {error:?}")))?;
+    let proven = proven.map_err(|error| {
+        let why = match error {
+            EvidenceError::Shape(_) => "it is no evidence file",
+            EvidenceError::Statement => "a statement in it is not the sequencer's, or not of this enclave",
+            EvidenceError::NoContradiction => "the statements hold and agree: nothing is proved",
+        };
+        Failure::DoesNotHold(format!("{}: {why}", file.file.display()))
+    })?;
     check_enclave(context, proven.enclave)?;
     let what = match proven.kind {
         EvidenceKind::TwoEvents { seq } => format!("two events at seq {seq}"),

@@ -3,6 +3,7 @@
 use encd::clock::Clock;
 use encd::config::Config;
 use encd::server::{GRACE, Server};
+use protocol::schnorr::KeyPair;
 use tokio::runtime::Runtime;
 
 pub struct Running {
@@ -29,6 +30,16 @@ impl Running {
         let server = server.expect("the node starts");
         let url = format!("http://{}", server.public()[0]);
         Running { runtime, server: Some(server), url }
+    }
+}
+
+impl Running {
+    /// The node's own secret key, as it lies in its folder: for tests that need to lie in its name.
+    #[allow(dead_code, reason = "shared by tests, not all of which lie")]
+    pub fn node_key(&self) -> KeyPair {
+        let folder = self.server.as_ref().expect("it runs").folder();
+        let text = std::fs::read_to_string(folder.join("keys").join("node.key")).expect("the key file");
+        KeyPair::from_secret(&protocol::ids::parse_hex(text.trim()).expect("hex")).expect("a key")
     }
 }
 
