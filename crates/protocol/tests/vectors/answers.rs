@@ -97,7 +97,7 @@ pub(crate) fn enclave_proofs(case: &Case<'_>) {
 
 /// What a node could change in a true answer.
 fn check_lies(answer: &InclusionAnswer, receipt: &Receipt, sequencer: &PublicKey, head: &VerifiedSth) {
-    let mut lies = vec![answer.clone(); 7];
+    let mut lies = vec![answer.clone(); 8];
     lies[0].entry.tree_size += 1;
     lies[1].entry.leaf_index ^= 1;
     lies[2].entry.entry.first_seq += 1;
@@ -105,6 +105,7 @@ fn check_lies(answer: &InclusionAnswer, receipt: &Receipt, sequencer: &PublicKey
     lies[4].bundle = None;
     lies[5].bundle.as_mut().expect("a bundle proof").bundle_size += 1;
     lies[6].bundle.as_mut().expect("a bundle proof").event_id.0[0] ^= 1;
+    lies[7].bundle.as_mut().expect("a bundle proof").bundle_index ^= 1;
     for lie in lies {
         assert!(lie.verify_event(receipt, sequencer, head).is_err(), "{lie:?}");
     }
