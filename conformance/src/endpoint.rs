@@ -1,8 +1,9 @@
 //! A push endpoint on this machine. It answers as a test tells it to, and hands over all that it got.
 
+use crate::wire::{Answer, Ask};
 use protocol::Json;
 use protocol::json::{self, MAX_DEPTH};
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -105,34 +106,13 @@ fn serve(listener: &TcpListener, stop: &AtomicBool, replies: &Mutex<Reply>, send
 
 fn answer(mut stream: TcpStream, replies: &Mutex<Reply>, sender: &Sender<Json>) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
-    let body = read_body(&mut stream)?;
+    let ask = Ask::read(&mut stream, &mut Vec::new())?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let body = json::parse(&ask.body, MAX_DEPTH);
+    let body = body.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a node posts JSON"))?;
     let (status, text) = replies.lock().unwrap_or_else(PoisonError::into_inner)(&body);
     if token(&body).is_none() && sender.send(body).is_err() {
         return Err(io::Error::other("nobody waits for deliveries"));
     }
-    let head = "Content-Type: application/json\r\nConnection: close";
-    write!(stream, "HTTP/1.1 {status} Answer\r\n{head}\r\nContent-Length: {}\r\n\r\n{text}", text.len())?;
-    stream.flush()
-}
-
-fn read_body(stream: &mut TcpStream) -> io::Result<Json> {
-    let broken = |what: &'static str| io::Error::new(io::ErrorKind::InvalidData, what);
-    let mut bytes = Vec::new();
-    loop {
-        let mut headers = [httparse::EMPTY_HEADER; 32];
-        let mut request = httparse::Request::new(&mut headers);
-        if let Ok(httparse::Status::Complete(start)) = request.parse(&bytes) {
-            let len = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-            let len: Option<usize> = len.and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok());
-            let end = start + len.ok_or_else(|| broken("no Content-Length"))?;
-            if bytes.len() >= end {
-                return json::parse(&bytes[start..end], MAX_DEPTH).map_err(|_| broken("no JSON"));
-            }
-        }
-        let mut chunk = [0; 16 << 10];
-        match stream.read(&mut chunk)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => bytes.extend_from_slice(&chunk[..read]),
-        }
-    }
+    let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+    Answer { status, headers, body: text.into_bytes() }.write(&mut stream, "close")
 }

@@ -3,8 +3,10 @@
 pub mod encd;
 pub mod endpoint;
 pub mod inside;
+pub mod liar;
 pub mod people;
 pub mod socket;
 pub mod tables;
+pub mod tape;
 pub mod wire;
 pub mod workerd;

@@ -220,6 +220,56 @@ impl Answer {
     }
 }
 
+impl Ask {
+    /// Reads a request that states its length, as a server hears it: without the headers that are the connection's. None where the peer
+    /// has left before the next one. `unread` keeps what came too early.
+    pub fn read(stream: &mut TcpStream, unread: &mut Vec<u8>) -> io::Result<Option<Ask>> {
+        loop {
+            let mut headers = [httparse::EMPTY_HEADER; 64];
+            let mut request = httparse::Request::new(&mut headers);
+            let parsed = request.parse(unread).map_err(|_| broken("the head of a request"))?;
+            if let httparse::Status::Complete(start) = parsed {
+                let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+                let mut ask = Ask::of(request.method.unwrap_or_default(), request.path.unwrap_or_default());
+                let rows = request.headers.iter().map(|header| (header.name.to_owned(), text(header.value)));
+                let (own, others): (Vec<_>, Vec<_>) = rows.partition(|(name, _)| is_of_the_connection(name));
+                let len = own.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+                let len = len.map_or(Ok(0), |(_, len)| len.parse::<usize>());
+                let end = start + len.map_err(|_| broken("Content-Length"))?;
+                if unread.len() >= end {
+                    ask.headers = others;
+                    ask.body = unread[start..end].to_vec();
+                    unread.drain(..end);
+                    return Ok(Some(ask));
+                }
+            }
+            let mut chunk = [0; 64 << 10];
+            match stream.read(&mut chunk)? {
+                0 if unread.is_empty() => return Ok(None),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => unread.extend_from_slice(&chunk[..read]),
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// Writes it as a server does, with its length, and what becomes of the connection: `keep-alive` or `close`.
+    pub fn write(&self, stream: &mut TcpStream, connection: &str) -> io::Result<()> {
+        let len = self.body.len();
+        let mut head =
+            format!("HTTP/1.1 {} Answer\r\nContent-Length: {len}\r\nConnection: {connection}\r\n", self.status);
+        for (name, value) in self.headers.iter().filter(|(name, _)| !is_of_the_connection(name)) {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        stream.write_all(&[head.as_bytes(), b"\r\n", &self.body].concat())
+    }
+}
+
+fn is_of_the_connection(name: &str) -> bool {
+    ["host", "content-length", "transfer-encoding", "connection"].iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
 /// One request on a connection of its own.
 ///
 /// # Panics
