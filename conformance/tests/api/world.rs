@@ -171,11 +171,9 @@ impl World {
         answer
     }
 
-    /// A commit that must be refused with its code's own status and its hash.
+    /// A commit that must be refused with its code's own status.
     pub fn refused_commit(&self, what: &str, commit: &Commit, code: Code, extra: Extra<'_>) -> Answer {
-        let mut members = vec![("hash", Json::from(commit.hash.hex()))];
-        members.extend(extra.iter().cloned());
-        self.refused(what, &World::submitting(commit), (code.status(), code), &members)
+        self.refused(what, &World::submitting(commit), (code.status(), code), extra)
     }
 
     /// The tree head and the last place of the hall, as a member is told.
