@@ -10,7 +10,7 @@ use crate::query;
 use crate::runtime::{Fault, NodeFacts, Runtime};
 use alloc::string::String;
 use alloc::vec::Vec;
-use protocol::session::{SESSION_SKEW_MS, SessionToken};
+use protocol::session::SessionToken;
 use protocol::{Code, EnclaveId, Json, MAX_INTEGER, PublicKey, Rejection};
 
 /// Events read for one turn of a subscription.
@@ -60,7 +60,7 @@ impl Subscription {
         self.from.as_ref()
     }
 
-    /// When its session has ended for good, milliseconds since the epoch; never, without one.
+    /// When it ends with its session, 60 s after that, milliseconds since the epoch; never, without one.
     pub fn ends_at(&self) -> u64 {
         self.ends_at
     }
@@ -90,7 +90,7 @@ fn opened(context: &Context, cache: &mut Cache, call: &Call) -> Result<Subscript
         return Err(Code::Unauthorized.into());
     }
     let ends_at = match &call.claim {
-        Claim::Session { token, .. } => SessionToken::parse(token)?.ends_ms().saturating_add(SESSION_SKEW_MS),
+        Claim::Session { token, .. } => SessionToken::parse(token)?.ends_ms(),
         Claim::Stranger | Claim::Envelope { .. } | Claim::Admin => u64::MAX,
     };
     let until = state.record.head.next_seq;

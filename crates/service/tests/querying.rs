@@ -47,9 +47,17 @@ pub fn library() -> Library {
 }
 
 fn library_in(world: World) -> Library {
+    library_with(world, &mut |_, _, _| {})
+}
+
+/// The hook is called after each commit, with what stands in it.
+pub fn library_with(world: World, hook: &mut dyn FnMut(&World, EnclaveId, &str)) -> Library {
+    let hook = std::cell::RefCell::new(hook);
     let enclave = world.begin(&json(MANIFEST));
     let say = |author: &str, event_type: &str, content: &str, tags: &[&[&str]]| {
-        world.say(&enclave, author, event_type, content, tags).receipt()
+        let receipt = world.say(&enclave, author, event_type, content, tags).receipt();
+        (hook.borrow_mut())(&world, enclave, event_type);
+        receipt
     };
     let admit =
         |name: &str, state: &str| say("alice", "Move", &format!(r#"{{"target":"@{name}","to":"{state}"}}"#), &[]);
@@ -83,10 +91,12 @@ fn library_in(world: World) -> Library {
             0 => {
                 let of = &made[draw.below(made.len() as u64) as usize].0;
                 world.say(&enclave, author, "Update", &format!("{round}"), &[&["r", of], &["k", "u"]]);
+                (hook.borrow_mut())(&world, enclave, "Update");
             }
             1 => {
                 let of = &made[draw.below(made.len() as u64) as usize].0;
                 world.say(&enclave, author, "Delete", &format!("{round}"), &[&["r", of]]);
+                (hook.borrow_mut())(&world, enclave, "Delete");
             }
             2 => drop(say("bob", "Shared", &format!(r#"{{"key":"topic","value":{round}}}"#), &[])),
             _ => {}

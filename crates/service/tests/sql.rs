@@ -80,8 +80,8 @@ fn literals(source: &str) -> Vec<String> {
         let tail = &rest[at..];
         if tail.starts_with("//") {
             rest = tail.split_once('\n').map_or("", |(_, rest)| rest);
-        } else if tail.starts_with("'\"'") {
-            rest = &tail[3..];
+        } else if let Some(behind) = tail.strip_prefix("'\"'") {
+            rest = behind;
         } else if let Some(mut inside) = tail.strip_prefix('"') {
             let mut literal = String::new();
             loop {

@@ -229,7 +229,7 @@ impl World {
     /// Work on the connection that cannot write.
     pub fn read<T>(&self, work: impl FnOnce(&Host, &mut Cache) -> Result<T, Fault>) -> Result<T, Fault> {
         self.db.execute_batch("PRAGMA query_only = 1").expect("a pragma");
-        let outcome = work(&Host { world: self, access: Access::Read }, &mut self.reader.borrow_mut());
+        let outcome = work(&Host { world: self, access: Access::Read, request: None }, &mut self.reader.borrow_mut());
         self.db.execute_batch("PRAGMA query_only = 0").expect("a pragma");
         outcome
     }
@@ -238,7 +238,8 @@ impl World {
     fn write<T>(&self, work: impl FnOnce(&Host, &mut Cache) -> (bool, T)) -> T {
         let (fetches, alarms) = (self.fetches.borrow().len(), self.alarms.borrow().clone());
         self.db.execute_batch("SAVEPOINT job").expect("a savepoint");
-        let (stays, outcome) = work(&Host { world: self, access: Access::Write }, &mut self.writer.borrow_mut());
+        let (stays, outcome) =
+            work(&Host { world: self, access: Access::Write, request: None }, &mut self.writer.borrow_mut());
         if !stays {
             self.db.execute_batch("ROLLBACK TO job").expect("a savepoint");
             self.fetches.borrow_mut().truncate(fetches);
@@ -246,6 +247,21 @@ impl World {
         }
         self.db.execute_batch("RELEASE job").expect("a savepoint");
         outcome
+    }
+
+    /// A whole request on a host that leaves all of it to the service.
+    pub fn handled(&self, ask: &Ask) -> Told {
+        self.db.execute_batch("SAVEPOINT request").expect("a savepoint");
+        let host = Host { world: self, access: Access::Write, request: Some((ask, RefCell::default())) };
+        let outcome = service::handle(&host, &mut self.writer.borrow_mut(), &self.facts);
+        if outcome.is_err() {
+            self.db.execute_batch("ROLLBACK TO request").expect("a savepoint");
+            self.writer.borrow_mut().clear();
+        }
+        self.db.execute_batch("RELEASE request").expect("a savepoint");
+        let mut responses = host.request.expect("the request").1.take();
+        assert_eq!(responses.len(), 1, "one answer");
+        Told::from(responses.remove(0))
     }
 
     fn written_or_fault<T>(&self, work: impl FnOnce(&Host, &mut Cache) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -288,13 +304,17 @@ impl World {
         self.settled(call.enclave.as_ref(), |host, cache| live::open(host, cache, &self.facts, call))
     }
 
+    /// One turn of a subscription.
+    pub fn turn(&self, subscription: &mut live::Subscription) -> live::Advance {
+        let enclave = *subscription.enclave();
+        self.settled(Some(&enclave), |host, cache| live::advance(host, cache, &self.facts, subscription, "s"))
+    }
+
     /// All that a subscription has to say at present.
     pub fn advance(&self, subscription: &mut live::Subscription) -> (Vec<serde_json::Value>, Option<&'static str>) {
         let mut frames = Vec::new();
         loop {
-            let enclave = *subscription.enclave();
-            let turn =
-                self.settled(Some(&enclave), |host, cache| live::advance(host, cache, &self.facts, subscription, "s"));
+            let turn = self.turn(subscription);
             frames.extend(turn.frames.iter().map(|frame| serde_json::from_str(frame).expect("JSON")));
             if turn.closed.is_some() || !turn.more {
                 return (frames, turn.closed);
@@ -323,6 +343,14 @@ impl World {
         let outcome = work();
         self.db.execute_batch("ROLLBACK TO rehearsal; RELEASE rehearsal").expect("a savepoint");
         self.forget_all();
+        outcome
+    }
+
+    /// Runs a call on the writer that may meet a fault, and puts every row back if it does not.
+    pub fn rehearse_if_done(&self, call: &Call) -> Result<Outcome, Fault> {
+        let fetches = self.fetches.borrow().len();
+        let outcome = self.rehearse(|| self.written(call, false));
+        self.fetches.borrow_mut().truncate(fetches);
         outcome
     }
 
