@@ -394,3 +394,67 @@ fn a_store_that_fails() {
     }
     assert_ne!(other.dump(), before);
 }
+
+/// A log that its owner moved: taken up once, it goes on under the new key, and all of it can be followed to the end.
+#[test]
+fn handed_over() {
+    let (old, enclave) = (World::new(), World::new().begin(&template("group")));
+    assert_eq!(old.begin(&template("group")), enclave);
+    old.say(&enclave, "alice", "Move", r#"{"target":"@bob","to":"MEMBER"}"#, &[]).expect(200);
+    old.pass(6000).say(&enclave, "bob", "message", "1", &[]).expect(200);
+    let sth = Sth::from_json(old.ask(&enclave, Action::Sth).json()).expect("a head");
+    let new = World::new();
+    let successor = new.hold(&[9; 32], None);
+    let root = protocol::ids::hex(&sth.root_hash);
+    let migrate = format!(r#"{{"new_sequencer":"{}","prev_seq":2,"ct_root":"{root}"}}"#, successor.hex());
+    old.say(&enclave, "alice", "Migrate", &migrate, &[]).expect(200);
+    let file = snapshot(&old, &enclave);
+    let take_up = |world: &World, file: &[u8], first: TakeUp| {
+        let restore = Restore { snapshot: file.to_vec(), manifest: None, sequencer: None, first };
+        world.call(&Call { enclave: Some(enclave), claim: Claim::Admin, action: Action::Restore(restore) }).value()["live"]
+            == true
+    };
+    new.now.set(old.now.get() + 10_000);
+    for (first, held) in [(TakeUp::No, true), (TakeUp::Asserted, true), (TakeUp::Noted, false)] {
+        let other = elsewhere();
+        if held {
+            other.hold(&[9; 32], None);
+        }
+        assert!(!take_up(&other, &file, first), "{first:?}");
+        assert!(other.signed.borrow().is_empty());
+        assert_eq!(other.say(&enclave, "bob", "message", "2", &[]).word(), "enclave_migrated");
+    }
+    assert!(take_up(&new, &file, TakeUp::Noted));
+    let first = Sth::from_json(new.ask(&enclave, Action::Sth).json()).expect("a head");
+    assert_eq!((first.sequencer, first.tree_size, first.timestamp), (successor, 2, new.now.get()));
+    first.verify().expect("signed at once");
+    let info = new.ask(&enclave, Action::InfoEnclave).value();
+    assert_eq!(
+        (&info["status"], &info["live"], &info["sequencer"]),
+        (&"active".into(), &true.into(), &successor.hex().into())
+    );
+    assert_ne!(
+        info["log_vkey"],
+        old.ask(&enclave, Action::InfoEnclave).value()["log_vkey"],
+        "the log key changes with it"
+    );
+    let receipt = new.say(&enclave, "bob", "message", "2", &[]).receipt();
+    assert_eq!((receipt.position.seq, receipt.position.sequencer), (4, successor));
+    new.pass(6000).say(&enclave, "bob", "message", "3", &[]).expect(200);
+    new.pass(6000);
+    // Sessions are for the new key.
+    let filter = || Action::Query(service::call::Filter { limit: 9, ..Default::default() });
+    let ask = |claim: Claim| new.call(&Call { enclave: Some(enclave), claim, action: filter() }).word();
+    assert_eq!(ask(new.session("bob")), "invalid_session");
+    assert_eq!(ask(new.session_at("bob", &successor)), "ok");
+    let whole = snapshot(&new, &enclave);
+    for world in [elsewhere(), elsewhere()] {
+        restore(&world, &enclave, Claim::Admin, &whole).expect(200);
+        assert_eq!(snapshot(&world, &enclave), whole);
+        assert_eq!(world.say(&enclave, "bob", "message", "4", &[]).word(), "read_only");
+    }
+    // The Migrate is no longer its last event: nothing makes this log live elsewhere.
+    let other = elsewhere();
+    other.hold(&[9; 32], None);
+    assert!(!take_up(&other, &whole, TakeUp::Noted));
+}
