@@ -67,4 +67,23 @@ impl Socket {
             }
         }
     }
+
+    /// Waits for a ping.
+    pub fn pinged(&mut self) {
+        while !matches!(self.socket.read().expect("the socket lives"), Message::Ping(_)) {}
+    }
+
+    /// Reads to the end; whether it was the node that ended it.
+    pub fn ends(&mut self) -> bool {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Close(_)) => return true,
+                Ok(_) => {}
+                Err(tungstenite::Error::Io(error)) => {
+                    return !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
+                }
+                Err(_) => return true,
+            }
+        }
+    }
 }

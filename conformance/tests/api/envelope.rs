@@ -7,7 +7,7 @@ use conformance::wire::Ask;
 use protocol::state::StateName;
 use protocol::{Code, Json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The Python with the foreign packages.
 fn python() -> PathBuf {
@@ -31,6 +31,7 @@ fn foreign(world: &World, secret: &str, more: &[&str]) -> Result<String, String>
         .args(["--url", &format!("http://{}/", world.node.address)])
         .args(["--enclave", &world.enclave.hex(), "--seq-pub", &world.node.sequencer.hex(), "--priv", secret])
         .args(more)
+        .stdin(Stdio::null())
         .output()
         .expect("Python runs");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

@@ -1,6 +1,7 @@
 //! `init-with-priv`: who may, what comes of it, and ids that prove nothing of who made them.
 
 use crate::world::{ADMIN_TOKEN, CALM, World, check_refusal, hall, member, text};
+use client::{Enclave, Error, MemoryStore, Node, Trust};
 use conformance::people::{json, key, now};
 use conformance::wire::{Answer, Ask};
 use protocol::commit::Draft;
@@ -183,6 +184,7 @@ fn an_id_given_beforehand_is_unbound_and_says_so() {
     world.refused_commit("somebody else's Manifest", &unbound(&world, id, 15), Code::EnclaveExists, &[]);
     let said = Draft::new(id, "message", &json("1"), now() + 60_000).sign(&key(12)).into_commit();
     assert_eq!(text(&submit(&world, &said).json(), "sequencer"), ANCHOR.1);
+    refused_by_the_sdk(&world, id, &manifest);
     // A session for it is made for its own key, not for the node's.
     let query = |sequencer: &protocol::PublicKey| {
         let session = conformance::people::token(&key(12), sequencer, now());
@@ -191,6 +193,20 @@ fn an_id_given_beforehand_is_unbound_and_says_so() {
     };
     world.refused("for the node", &query(&world.node.sequencer), (401, Code::InvalidSession), &[]);
     world.accepted("for the enclave", &query(&key(0x33).public()));
+}
+
+/// A client takes an id that proves nothing only from somebody who named Manifest and key.
+fn refused_by_the_sdk(world: &World, id: EnclaveId, manifest: &Commit) {
+    let node = Node::connect(&format!("http://{}", world.node.address)).expect("it answers");
+    let opened = Enclave::open(&node, id, None, MemoryStore::shared());
+    assert!(matches!(opened, Err(Error::Unbound(unbound)) if unbound == id));
+    let open = |trust: Trust| Enclave::open_trusted(&node, id, &trust, (None, MemoryStore::shared()));
+    let trust = Trust { manifest: manifest.hash, sequencer: key(0x33).public() };
+    let enclave = open(trust).unwrap_or_else(|error| panic!("{error}"));
+    assert!(!enclave.pin().bound());
+    enclave.sth().expect("and what it says is checked as ever");
+    assert!(open(Trust { manifest: protocol::CommitHash([1; 32]), ..trust }).is_err());
+    assert!(open(Trust { sequencer: world.node.sequencer, ..trust }).is_err());
 }
 
 #[test]

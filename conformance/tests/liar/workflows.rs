@@ -5,7 +5,7 @@ use conformance::liar::{Exchange, Liar};
 use conformance::people::json;
 use protocol::Json;
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -82,6 +82,7 @@ fn run(workflow: &str, url: &str) -> (Option<i32>, Vec<Verdict>, String) {
     let output = Command::new(binary("enc"))
         .args(["workflow", workflow, "--json", "--remote", url])
         .env("ENC_HOME", home.path())
+        .stdin(Stdio::null())
         .output()
         .expect("the binary runs here");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
