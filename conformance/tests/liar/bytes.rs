@@ -66,9 +66,14 @@ const QUESTIONS: &[(&str, &str, Question)] = &[
         let opened = Enclave::open(enclave.node(), enclave.id(), None, MemoryStore::shared())?;
         Ok(format!("{:?}", opened.pin()))
     }),
-    ("events", "POST /", |_, enclave| shown(enclave.query(&Filter::of_type("note")))),
-    ("deliveries", "POST /", |recorded, enclave| shown(enclave.pull(Some(&recorded.url), 0, 10))),
+    ("events", "POST /", |_, enclave| shown(enclave.query(&first_notes()))),
+    ("deliveries", "POST /", |recorded, enclave| shown(enclave.pull(Some(&recorded.url), 0, 1))),
 ];
+
+/// A page that says that there is more.
+fn first_notes() -> Filter {
+    Filter { limit: Some(2), ..Filter::of_type("note") }
+}
 
 fn enclave_at(node: &Node, pin: &Pin) -> Enclave {
     let store = MemoryStore::shared();
@@ -115,7 +120,7 @@ fn record(node: &Encd) -> Recorded {
     enclave.send(&said).expect("a note");
     enclave.close_bundle().expect("a bundle");
     let pin = enclave.pin();
-    let (snapshot, _) = enclave.snapshot().expect("a snapshot");
+    let snapshot = small_snapshot(&sdk, node);
     let mut recorded = Recorded {
         exchanges: Vec::new(),
         pin,
@@ -139,6 +144,25 @@ fn record(node: &Encd) -> Recorded {
         recorded.exchanges.push(liar.heard().split_off(before));
     }
     recorded
+}
+
+/// A whole log, as small as one with a deleted event, a closed and an open bundle can be: each lie about it is a replay.
+fn small_snapshot(sdk: &Node, node: &Encd) -> Vec<u8> {
+    let (owner, sequencer) = (key(OWNER).public(), node.sequencer);
+    let content = json(&format!(
+        r#"{{"enc_v":2,"sequencer":"{sequencer}","RBAC":{{"states":["OWNER"],
+            "readers":[{{"type":"OWNER","reads":"*"}}],"customs":[{{"event":"n","operator":"OWNER","ops":["C","D"]}}],
+            "init":[{{"identity":"{owner}","state":"OWNER","traits":[]}}]}}}}"#
+    ));
+    let owner = Identity::from_secret(&protocol::ids::hex(&[OWNER; 32])).expect("a key");
+    let enclave =
+        Enclave::create(sdk, &content, Vec::new(), (owner, MemoryStore::shared())).expect("it is made").enclave;
+    let note = enclave.commit("n", &json("1")).expect("a note");
+    let tags = vec![vec!["r".to_owned(), note.receipt.id.hex()]];
+    enclave.submit(Draft { tags, ..enclave.draft("Delete", &Json::Null) }).expect("it is deleted");
+    enclave.close_bundle().expect("a bundle");
+    enclave.commit("n", &json("2")).expect("a note in the open bundle");
+    enclave.snapshot().expect("a snapshot").0
 }
 
 fn submits(exchange: &Exchange, commit: &Commit) -> bool {
