@@ -64,7 +64,7 @@ pub fn workers() -> Result<(), String> {
          && mkdir -p ../../workers/build \
          && cp '{guest}/wasm32-unknown-unknown/release/guest.wasm' ../../workers/build/guest.wasm"
     ))?;
-    run("cd workers && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build")
+    run("cd workers && npm install --no-save --no-audit --no-fund --loglevel=error && npm run --silent build")
 }
 
 /// The Python packages of the foreign transport client, in an environment of their own.
