@@ -3,7 +3,7 @@
 //! when there is none.
 
 use crate::config::Config;
-use crate::engine::{Job, Queued, Reply, Shared};
+use crate::engine::{Job, Queued, Reply, Shared, hash_of};
 use crate::sqlite::{self, Access, Effects, SqlRuntime, fault_of};
 use crate::stop::{Exit, StartError, storage_failed};
 use crate::store::{self, Mark, ShardFile};
@@ -452,8 +452,8 @@ fn postpone_alarm(connection: &Connection, enclave: &EnclaveId, at: u64) -> rusq
 /// Answers every call of a batch with one code.
 fn refuse(batch: &mut Vec<Job>, code: Code) {
     for job in batch.drain(..) {
-        if let Job::Call { reply, .. } = job
-            && reply.send(Reply::Done(Response::error(&code.into()))).is_err()
+        if let Job::Call { call, reply, .. } = job
+            && reply.send(Reply::Done(Response::refusal(&code.into(), hash_of(&call).as_ref()))).is_err()
         {
             tracing::trace!("nobody waits for an answer any more");
         }
