@@ -3,3 +3,4 @@
 mod evidence;
 mod following;
 mod log;
+mod proofs;
