@@ -746,3 +746,75 @@ fn node_info() {
         world.request(&Ask::get(&format!("/{ID}/{path}"))).refused("enclave_not_found");
     }
 }
+
+/// The inside of an envelope: what may stand there, and that it says of itself nothing else than the outside.
+#[test]
+fn opened_envelopes() {
+    use protocol::transport::{Nonce, OpenedRequest, SealedRequest};
+    let world = World::new();
+    let is_node_key = |_: &protocol::PublicKey| false;
+    let resolver = service::resolve::Resolver { limits: &world.facts.limits, is_node_key: &is_node_key };
+    let enclave = EnclaveId::parse(ID).expect("an id");
+    let session = "ab".repeat(68);
+    let outer = SealedRequest {
+        enclave,
+        from: id("alice"),
+        session: session.clone(),
+        nonce: Nonce([0; 24]),
+        ciphertext: vec![],
+    };
+    let opened = |time: u64, request: &str| {
+        let opened = OpenedRequest { time, request: json(request) };
+        service::resolve::resolve_opened(&resolver, &outer, opened, START)
+    };
+    let word = |request: &str| match opened(START, request) {
+        Ok(call) => {
+            assert_eq!(call.enclave, Some(enclave));
+            let commit = matches!(call.action, Action::Commit(_));
+            assert_eq!(call.claim, if commit { Claim::Stranger } else { Claim::Envelope { from: id("alice") } });
+            call.admission().name()
+        }
+        Err(refused) => refused.code.as_str().to_owned(),
+    };
+    let commit_by = |name: &str, enclave: &str| {
+        let enclave = EnclaveId::parse(enclave).expect("an id");
+        Draft::new(enclave, "message", &Json::Null, START).sign(&key(name)).commit().to_json().to_jcs()
+    };
+    let named = |enclave: &str, from: &str| format!(r#"{{"type":"Query","enclave":"{enclave}","from":"{from}"}}"#);
+    let alice = id("alice").hex();
+    for (request, expected) in [
+        (r#"{"type":"Query"}"#.to_owned(), "query"),
+        (r#"{"type":"Query","filter":{"limit":5}}"#.to_owned(), "query"),
+        (r#"{"type":"Pull","limit":5}"#.to_owned(), "pull"),
+        (r#"{"action":"state","namespace":0,"key":""}"#.to_owned(), "proof"),
+        (r#"{"action":"state-batch","items":[]}"#.to_owned(), "proof"),
+        (r#"{"action":"inclusion","leaf_index":0}"#.to_owned(), "proof"),
+        (format!(r#"{{"action":"bundle","event_id":"{ID}"}}"#), "proof"),
+        (named(ID, &alice), "query"),
+        (format!(r#"{{"type":"Query","session":"{session}"}}"#), "query"),
+        (commit_by("alice", ID), "commit:message"),
+        (commit_by("bob", ID), "invalid_structure"),
+        (commit_by("alice", OTHER), "invalid_structure"),
+        (named(OTHER, &alice), "invalid_structure"),
+        (named(ID, &id("bob").hex()), "invalid_structure"),
+        (format!(r#"{{"type":"Query","session":"{}"}}"#, "cd".repeat(68)), "invalid_structure"),
+        (r#"{"action":"push","url":null}"#.to_owned(), "invalid_structure"),
+        (r#"{"action":"close-bundle"}"#.to_owned(), "invalid_structure"),
+        (r#"{"action":5}"#.to_owned(), "invalid_structure"),
+        (r#"{"action":"state","namespace":0,"key":"","x":1}"#.to_owned(), "invalid_structure"),
+        (r#"{"type":"Query","x":1}"#.to_owned(), "invalid_structure"),
+        (r#"{"ciphertext":"ab"}"#.to_owned(), "invalid_structure"),
+        ("[]".to_owned(), "invalid_structure"),
+        ("{}".to_owned(), "invalid_structure"),
+    ] {
+        assert_eq!(word(&request), expected, "{request}");
+    }
+    for (time, code) in [
+        (START - 60_000, None),
+        (START + 60_000, None),
+        (START - 60_001, Some(Code::Expired)),
+        (START + 60_001, Some(Code::Expired)),
+    ] {
+        assert_eq!(opened(time, r#"{"type":"Query"}"#).err().map(|refused| refused.code), code, "{time}");
+    }
+}
