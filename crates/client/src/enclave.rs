@@ -233,7 +233,7 @@ fn keep_new_pin(store: &dyn Store, pin: Pin) -> Result<Pin, Error> {
 }
 
 /// Asks for the Manifest and verifies it. The answer's `bound` must be what the id says; its `sequencer` is the node's word.
-fn ask_manifest(node: &Node, id: EnclaveId, trust: Option<&Trust>) -> Result<(Pin, PublicKey), Error> {
+pub(crate) fn ask_manifest(node: &Node, id: EnclaveId, trust: Option<&Trust>) -> Result<(Pin, PublicKey), Error> {
     let shape = || Falsehood::Shape(Answer::Manifest);
     let value = node.link.get(&format!("/enclaves/{id}/info/manifest"), &[])?.json(Answer::Manifest)?;
     let mut fields = Fields::of(value).map_err(|_| shape())?;

@@ -24,6 +24,7 @@ pub(crate) const MAX_SNAPSHOT_LEN: u64 = 1 << 30;
 pub(crate) struct Link {
     agent: ureq::Agent,
     base: Arc<str>,
+    bearer: Option<Arc<str>>,
     caller: Arc<Mutex<String>>,
 }
 
@@ -70,6 +71,7 @@ impl Link {
         Ok(Link {
             agent: ureq::Agent::new_with_config(config.build()),
             base: base.into(),
+            bearer: None,
             caller: Arc::new(Mutex::new(caller)),
         })
     }
@@ -77,6 +79,11 @@ impl Link {
     /// The address, without a slash at its end.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// The same connections, with a token in each request.
+    pub fn with_bearer(self, token: &str) -> Link {
+        Link { bearer: Some(token.into()), ..self }
     }
 
     /// What `User-Agent` says from here on.
@@ -104,6 +111,9 @@ impl Link {
         let mut request = Request::builder().method(asked.method.clone()).uri(&url).header("User-Agent", self.caller());
         for (name, value) in asked.headers {
             request = request.header(*name, *value);
+        }
+        if let Some(token) = &self.bearer {
+            request = request.header("Authorization", format!("Bearer {token}"));
         }
         if let Some(content_type) = asked.content_type {
             request = request.header("Content-Type", content_type);

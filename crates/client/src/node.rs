@@ -66,6 +66,11 @@ impl Node {
         Node { clock: Arc::new(clock), ..self }
     }
 
+    /// The same node, asked with a token that its operator has given (`Authorization: Bearer`).
+    pub fn with_bearer(self, token: &str) -> Node {
+        Node { link: self.link.with_bearer(token), ..self }
+    }
+
     /// Its address, without a slash at its end.
     pub fn url(&self) -> &str {
         self.link.base()

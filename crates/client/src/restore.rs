@@ -21,9 +21,7 @@ pub struct RestoreOrder<'a> {
     pub trust: Option<Trust>,
     /// The caller asserts that this Migrate is taken up for the first time.
     pub first: bool,
-    /// The operator's token.
-    pub admin_token: Option<String>,
-    /// An owner of the enclave, where there is no token.
+    /// An owner of the enclave, unless the node is asked with its admin token ([`Node::with_bearer`]).
     pub identity: Option<Identity>,
 }
 
@@ -56,7 +54,6 @@ impl Node {
             path = format!("{path}?{}", query.join("&"));
         }
         let mut headers: Vec<(&str, String)> = Vec::new();
-        headers.extend(order.admin_token.as_ref().map(|token| ("Authorization", format!("Bearer {token}"))));
         if let Some(identity) = &order.identity {
             // The session is for the node's own key: the enclave may have had another sequencer until now.
             let sequencer = self.info()?.sequencer;

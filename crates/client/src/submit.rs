@@ -1,6 +1,6 @@
 //! Commits: signed, sent once, and believed only by a receipt that verifies.
 
-use crate::enclave::{Created, Enclave};
+use crate::enclave::{Created, Enclave, ask_manifest};
 use crate::error::{Answer, Error, Falsehood};
 use crate::filter::Filter;
 use crate::identity::Identity;
@@ -50,8 +50,15 @@ impl Enclave {
         let manifest = Manifest::parse_for(content, &identity.public()).map_err(Error::Request)?;
         let draft = Draft::manifest(identity.key(), content, tags, node.now() + COMMIT_LIFE_MS);
         let commit = draft.sign(identity.key()).into_commit();
-        let value = node.post("/", &commit.to_json())?;
-        let fate = read_fate(value.json(Answer::Receipt))?;
+        let send = || read_fate(node.post("/", &commit.to_json()).and_then(|reply| reply.json(Answer::Receipt)));
+        let fate = match send() {
+            // The answer is lost: the Manifest is asked for, and only sent again if it is not there.
+            Err(Error::Unreachable { sent: true, .. }) => match ask_manifest(node, commit.enclave, None) {
+                Ok((pin, _)) if pin.event().hash == commit.hash => Fate::Before(pin.event().receipt()),
+                Ok(_) | Err(_) => send().map_err(|error| undecided(error, &commit))?,
+            },
+            fate => fate?,
+        };
         let (receipt, fresh) = match fate {
             Fate::Fresh(receipt) => (receipt, true),
             Fate::Before(receipt) => (receipt, false),
@@ -133,10 +140,7 @@ impl Enclave {
         if let Some(event) = found.ok().and_then(|page| page.events.into_iter().next()) {
             return Ok(Fate::Before(event.receipt()));
         }
-        match self.send_once(commit) {
-            Err(Error::Unreachable { .. }) => Err(Error::Undecided(commit.hash)),
-            fate => fate,
-        }
+        self.send_once(commit).map_err(|error| undecided(error, commit))
     }
 
     /// A receipt must fit those that are kept, the last of which was so before the commit was sent. True if it is among them.
@@ -170,6 +174,14 @@ impl Node {
     pub fn submit_unverified(&self, commit: &Commit) -> Result<Receipt, Error> {
         let value = self.post("/", &commit.to_json())?.json(Answer::Receipt)?;
         Receipt::from_json(value).map_err(|_| Falsehood::Shape(Answer::Receipt).into())
+    }
+}
+
+/// What it means that no answer came to a commit that had been sent before.
+fn undecided(error: Error, commit: &Commit) -> Error {
+    match error {
+        Error::Unreachable { .. } => Error::Undecided(commit.hash),
+        other => other,
     }
 }
 

@@ -158,6 +158,24 @@ fn a_lost_answer_is_asked_for_and_nothing_is_stored_twice() {
 }
 
 #[test]
+fn a_lost_answer_to_a_manifest_is_asked_for_too() {
+    let node = Running::start();
+    let mut lost = false;
+    let proxy = LyingProxy::start(
+        &node.url,
+        Box::new(move |_, answer| {
+            let first = answer.line.starts_with("POST / ") && !lost;
+            lost |= first;
+            (!first).then(|| answer.body.clone())
+        }),
+    );
+    let enclave = made_at(&proxy.url, MemoryStore::shared());
+    assert_eq!(enclave.log(None).map(|page| page.expect("it is there").len()).sum::<usize>(), 1);
+    let posted = proxy.passed().iter().filter(|passed| passed.body.starts_with(br#"{"alg""#)).count();
+    assert_eq!(posted, 1, "the Manifest went out once");
+}
+
+#[test]
 fn a_commit_of_unknown_fate_is_said_to_be_so() {
     let node = Running::start();
     let mut made_it = false;

@@ -7,6 +7,7 @@ use crate::{
     audit, commit, enclaves, explain, keys, manifest, node, operate, prove, query, show, verify, watch, workflow,
 };
 use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -48,6 +49,9 @@ pub struct Common {
     /// Hide commits, queries and proofs from the path to the node (encrypted transport)
     #[arg(long, global = true)]
     pub sealed: bool,
+    /// A file with a token that the node's operator has given you
+    #[arg(long, value_name = "FILE", global = true)]
+    pub token: Option<PathBuf>,
     /// One JSON text a line instead of words
     #[arg(long, global = true)]
     pub json: bool,
@@ -85,6 +89,8 @@ enum Command {
     Audit,
     /// Print a session token for other tools
     Session(operate::Session),
+    /// Close the open bundle, so that what is in it can be proved at once
+    CloseBundle(operate::CloseBundle),
     /// Register or remove a push endpoint
     Push(operate::Push),
     /// Save the whole log as a .enc file
@@ -126,6 +132,7 @@ fn run_with(command: Command, mut context: Context) -> Result<ExitCode, Failure>
         Command::Verify(command) => verify::run(&command, &context)?,
         Command::Audit => audit::run(&context)?,
         Command::Session(session) => operate::session(&session, &context)?,
+        Command::CloseBundle(close) => operate::close_bundle(&close, &context)?,
         Command::Push(push) => operate::push(&push, &context)?,
         Command::Snapshot(snapshot) => operate::snapshot(&snapshot, &context)?,
         Command::Restore(restore) => operate::restore(&restore, &context)?,

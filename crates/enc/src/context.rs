@@ -6,6 +6,7 @@ use crate::home::Home;
 use crate::output::Output;
 use client::{Enclave, Identity, Node};
 use protocol::EnclaveId;
+use std::path::Path;
 
 /// The node that is asked when nothing says which.
 pub const DEFAULT_NODE: &str = "http://127.0.0.1:8080";
@@ -37,7 +38,7 @@ impl Context {
         self.home.identity(self.key_name())
     }
 
-    /// Who acts, if that key exists or was asked for by name.
+    /// Who acts; nobody with `--stranger`.
     pub fn identity_or_stranger(&self) -> Result<Option<Identity>, Failure> {
         if self.common.stranger {
             return Ok(None);
@@ -56,7 +57,15 @@ impl Context {
     pub fn node(&self, enclave: Option<&EnclaveId>) -> Result<Node, Failure> {
         let node = Node::at(&self.node_url(enclave))?;
         node.name_caller(concat!("enc/", env!("CARGO_PKG_VERSION")));
-        Ok(node)
+        match &self.common.token {
+            Some(path) => Ok(node.with_bearer(&read_token(path)?)),
+            None => Ok(node),
+        }
+    }
+
+    /// Whether the node is asked with an operator's token.
+    pub fn has_token(&self) -> bool {
+        self.common.token.is_some()
     }
 
     /// The enclave's id.
@@ -93,4 +102,14 @@ impl Context {
         enclave.check_newest_receipt()?;
         Ok(enclave)
     }
+}
+
+/// A token from a file, without the white space around it.
+pub fn read_token(path: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|cause| Failure::File { path: path.into(), cause })?;
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Failure::Content { path: path.into(), fault: "holds no token".into() });
+    }
+    Ok(token.into())
 }

@@ -1,6 +1,6 @@
 //! `session`, `push`, `snapshot`, `restore`.
 
-use crate::context::Context;
+use crate::context::{Context, read_token};
 use crate::failure::Failure;
 use crate::verify::parse_trust;
 use clap::Args;
@@ -17,6 +17,13 @@ Whoever holds the token reads as you at this enclave's node until it ends: an ho
 
 Example: curl -H \"X-Enc-From: KEY\" -H \"X-Enc-Session: TOKEN\" NODE/enclaves/ID/info/enclave")]
 pub struct Session {}
+
+/// Close the open bundle, so that what is in it can be proved at once.
+#[derive(Args)]
+#[command(
+    after_help = "For owners. A bundle closes by itself after the manifest's timeout: 5 s unless it says otherwise."
+)]
+pub struct CloseBundle {}
 
 /// Register or remove a push endpoint.
 #[derive(Args)]
@@ -77,6 +84,12 @@ pub fn session(_: &Session, context: &Context) -> Result<(), Failure> {
     ]))
 }
 
+/// Runs `close-bundle`.
+pub fn close_bundle(_: &CloseBundle, context: &Context) -> Result<(), Failure> {
+    let head = context.enclave()?.close_bundle()?;
+    context.out.both(format!("a log of {} entries", head.tree_size()), &head.sth.sth().to_json())
+}
+
 /// Runs `push`.
 pub fn push(push: &Push, context: &Context) -> Result<(), Failure> {
     context.enclave()?.register_push(push.url.as_deref())?;
@@ -102,13 +115,15 @@ pub fn restore(restore: &Restore, context: &Context) -> Result<(), Failure> {
     let trust = parse_trust(restore.manifest.as_deref(), restore.sequencer.as_deref())?;
     // What does not replay here is not sent anywhere.
     let (enclave, audited) = audit_snapshot(&bytes, trust.as_ref())?;
-    let admin_token = match &restore.admin_token {
-        Some(path) => Some(String::from_utf8_lossy(&read(path)?).trim().to_string()),
-        None => None,
-    };
-    let identity = if admin_token.is_some() { None } else { context.identity_or_stranger()? };
-    let order = RestoreOrder { enclave, snapshot: &bytes, trust, first: restore.first, admin_token, identity };
-    let restored = context.node(None)?.restore(&order)?;
+    let mut node = context.node(None)?;
+    let mut identity = None;
+    match &restore.admin_token {
+        Some(path) => node = node.with_bearer(&read_token(path)?),
+        None if context.has_token() => {}
+        None => identity = context.identity_or_stranger()?,
+    }
+    let order = RestoreOrder { enclave, snapshot: &bytes, trust, first: restore.first, identity };
+    let restored = node.restore(&order)?;
     if restored.last_seq + 1 != audited.replayed.events || restored.tree_size != audited.tree_size {
         return Err(Failure::DoesNotHold("the node says it has restored another log".into()));
     }

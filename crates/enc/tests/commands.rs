@@ -7,7 +7,6 @@ use protocol::Json;
 use protocol::json::{self, MAX_DEPTH};
 use running::Running;
 use std::fs;
-use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -100,8 +99,7 @@ fn proofs_go_through_files_and_changed_files_do_not_hold() {
     let person = settled("proofs", &node);
     let id = member(&rows(&person.does(&["commit", "Message", "hello", "--json"]))[0], "id");
     assert!(person.fails(3, &["prove", "event", &id]).contains("not_bundled"));
-    let enclave = member(&rows(&person.does(&["enclave", "list", "--json"]))[0], "enclave");
-    close_bundle(&person, &node.url, &enclave);
+    assert!(person.does(&["close-bundle"]).contains("1 entries"));
     for (kind, arguments) in [
         ("event", &["prove", "event", &id][..]),
         ("bundle", &["prove", "bundle", &id]),
@@ -123,23 +121,6 @@ fn proofs_go_through_files_and_changed_files_do_not_hold() {
     let snapshot = person.home.join("log.enc").display().to_string();
     person.does(&["snapshot", &snapshot]);
     assert!(person.does(&["verify", "snapshot", &snapshot]).contains("every signature, every rule, every root"));
-}
-
-/// By a session, as another tool would.
-fn close_bundle(person: &Person, url: &str, enclave: &str) {
-    let session = &rows(&person.does(&["session", "--json"]))[0];
-    let body = Json::object([
-        ("from", Json::from(member(session, "from"))),
-        ("session", Json::from(member(session, "session"))),
-    ])
-    .to_jcs();
-    let mut stream = std::net::TcpStream::connect(url.trim_start_matches("http://")).expect("the node listens");
-    let head = format!("POST /enclaves/{enclave}/close-bundle HTTP/1.1\r\nHost: x\r\nConnection: close");
-    let request = format!("{head}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    std::io::Write::write_all(&mut stream, request.as_bytes()).expect("the node reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("the node answers");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[test]

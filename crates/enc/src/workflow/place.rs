@@ -26,13 +26,14 @@ impl Place {
     /// At a node, with a new owner.
     pub fn new(node: &Node, template: Template) -> Result<Place, Error> {
         let (owner, _) = Identity::generate()?;
-        let nonce = hex(&Identity::generate()?.0.public().0[..16]);
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).map_err(|_| Error::Random)?;
         Ok(Place {
             node: node.clone(),
             owner,
             template,
             store: MemoryStore::shared(),
-            nonce,
+            nonce: hex(&nonce),
             id: None,
             sequencer: None,
             enclave: None,
