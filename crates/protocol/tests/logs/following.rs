@@ -3,7 +3,8 @@
 use crate::log::{Log, START, key};
 use protocol::event::{Content, Event, EventError};
 use protocol::ids::{EnclaveId, EventHash};
-use protocol::snapshot::{Snapshot, WriteError, Writer};
+use protocol::push::{Delivery, DeliveryError, Payload};
+use protocol::snapshot::{ReadError, Snapshot, WriteError, Writer};
 use protocol::verify::{BundleError, Chain, ChainError, Cutter, Pin};
 
 fn follow(events: &[Event], pin: &Pin) -> Result<Chain, ChainError> {
@@ -104,6 +105,15 @@ fn each_misplaced_event_has_its_name() {
     let next = key(8).public().hex();
     assert_eq!(migrate(&next, 0, ""), Ok(()));
     assert_eq!(migrate(&next, 1, ""), Err(ChainError::Migrate));
+    let mut late = Log::begin();
+    late.push(1, "m", "1", 10);
+    late.push(
+        1,
+        "Migrate",
+        &format!("{{\"new_sequencer\":\"{next}\",\"prev_seq\":0,\"ct_root\":\"{}\"}}", "00".repeat(32)),
+        10,
+    );
+    assert_eq!(outcome(&late), Err(ChainError::Migrate));
     assert_eq!(migrate(&next, 0, ",\"more\":1"), Err(ChainError::Migrate));
     assert_eq!(migrate(&next, 0, &format!(",\"prev\":\"{}\"", "00".repeat(32))), Err(ChainError::Migrate));
     assert_eq!(migrate(&key(9).public().hex(), 0, ""), Err(ChainError::Migrate));
@@ -186,12 +196,12 @@ fn bundles_are_cut_by_the_rules() {
     assert_eq!(cut(&early, &[3]), Err(BundleError::NotClosed));
 }
 
-fn written(log: &Log, announced: u64) -> Result<Vec<u8>, WriteError> {
+fn written(log: &Log, announced: u64, counts: &[u64]) -> Result<Vec<u8>, WriteError> {
     let (mut writer, mut file) = Writer::begin(&log.sth(START), announced)?;
     for event in &log.events {
         file.extend(writer.event(event)?);
     }
-    file.extend(writer.finish(&log.counts, &key(log.sequencer).public())?);
+    file.extend(writer.finish(counts, &key(log.sequencer).public())?);
     Ok(file)
 }
 
@@ -199,14 +209,63 @@ fn written(log: &Log, announced: u64) -> Result<Vec<u8>, WriteError> {
 fn a_snapshot_is_written_whole_or_not_at_all() {
     let mut log = log();
     log.counts = vec![3, 1];
-    let file = written(&log, 5).expect("it is whole");
+    let file = written(&log, 5, &[3, 1]).expect("it is whole");
     let read = Snapshot::read(&file).expect("what is written is read");
     assert_eq!(read.events().collect::<Result<Vec<_>, _>>().as_ref(), Ok(&log.events));
-    assert_eq!(written(&log, 4), Err(WriteError::Count));
-    assert_eq!(written(&log, 6), Err(WriteError::Count));
+    assert_eq!(written(&log, 4, &[3, 1]), Err(WriteError::Count));
+    assert_eq!(written(&log, 6, &[3, 1]), Err(WriteError::Count));
+    assert_eq!(written(&log, 5, &[3, 3]), Err(WriteError::Count));
     let mut broken = log.clone();
     broken.events[1].content = Content::Present("{".into());
-    assert_eq!(written(&broken, 5), Err(WriteError::Content));
+    assert_eq!(written(&broken, 5, &[3, 1]), Err(WriteError::Content));
+    let image = |event: &Event| Writer::begin(&log.sth(START), 1).and_then(|(mut writer, _)| writer.event(event));
+    let (own, other) = (image(&log.events[0]).expect("an image"), image(&log.events[1]).expect("an image"));
+    let other_manifest = [file.strip_suffix(own.as_slice()).expect("the Manifest ends a file"), &other].concat();
+    assert_eq!(Snapshot::read(&other_manifest).err(), Some(ReadError::Manifest));
     let (writer, _) = Writer::begin(&log.sth(START), 0).expect("an STH has an image");
     assert_eq!(writer.finish(&[], &key(9).public()), Err(WriteError::Count));
+}
+
+#[test]
+fn a_delivery_is_in_order_and_of_one_log() {
+    let log = log();
+    let chain = follow(&log.events, &Pin::Bound(log.enclave())).expect("it is honest");
+    let check = |events: &[usize], signer: u8, enclave: EnclaveId| {
+        let events = events.iter().map(|seq| log.events[*seq].clone()).collect();
+        let to = "https://example.com/".to_owned();
+        let delivery =
+            Delivery { push_seq: 1, enclave: log.enclave(), to, time: START, payload: Payload::Events(events) };
+        delivery
+            .sign(&key(signer))
+            .verify(&enclave, chain.sequencers(), "https://example.com/", START)
+            .map(|delivery| delivery.push_seq)
+    };
+    assert_eq!(check(&[1, 3, 4], 8, log.enclave()), Ok(1));
+    assert_eq!(check(&[], 8, log.enclave()), Err(DeliveryError::Order));
+    assert_eq!(check(&[3, 3], 8, log.enclave()), Err(DeliveryError::Order));
+    assert_eq!(check(&[4, 3], 8, log.enclave()), Err(DeliveryError::Order));
+    // After a Migrate only the new key delivers.
+    assert_eq!(check(&[1], 9, log.enclave()), Err(DeliveryError::Signature));
+    assert_eq!(check(&[1], 8, EnclaveId([1; 32])), Err(DeliveryError::OtherEnclave));
+}
+
+#[test]
+fn one_tag_refers_to_one_event() {
+    let id = "ab".repeat(32);
+    let rows: &[(&[&[&str]], bool)] = &[
+        (&[&["r", &id]], true),
+        (&[&["k", "v"], &["r", &id]], true),
+        (&[&["k", "r", &id]], false),
+        (&[&["r", &id], &["r", &id]], false),
+        (&[&["r", &id], &["r"]], false),
+        (&[&["r", &id, "x"]], false),
+        (&[&["r"]], false),
+        (&[&["r", "ab"]], false),
+        (&[], false),
+    ];
+    for (tags, refers) in rows {
+        let tags: Vec<Vec<String>> =
+            tags.iter().map(|tag| tag.iter().map(|text| (*text).to_owned()).collect()).collect();
+        assert_eq!(protocol::event::reference(&tags).is_some(), *refers, "{tags:?}");
+    }
 }
