@@ -98,7 +98,7 @@ fn manifest() -> Result<String, String> {
 fn tests_pass(tree: &Path) -> Result<bool, String> {
     let built = tree.with_file_name("built");
     let status = Command::new("timeout")
-        .args(["300", "cargo", "test", "--quiet", "--package", "kernel", "--offline"])
+        .args(["600", "cargo", "test", "--quiet", "--package", "kernel", "--offline"])
         .current_dir(tree)
         .env("CARGO_TARGET_DIR", built)
         .stdin(Stdio::null())
