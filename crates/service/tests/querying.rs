@@ -321,14 +321,14 @@ fn every_filter_against_all_events() {
     let library = library();
     let mut draw = Draw::new(1);
     let mut sizes = [0usize; 3];
-    for _ in 0..1200 {
+    for _ in 0..700 {
         let (name, rights) = library.readers[draw.below(library.readers.len() as u64) as usize];
         let filter = random_filter(&mut draw, &library.events);
         let (expected, found) = (library.naive(rights, &filter), library.pages(name, &filter));
         same(&found, &expected, &format!("{name:?} {filter}"));
         sizes[expected.len().min(2)] += 1;
     }
-    assert!(sizes.iter().all(|count| *count > 50), "empty, single and longer answers: {sizes:?}");
+    assert!(sizes.iter().all(|count| *count > 30), "empty, single and longer answers: {sizes:?}");
 }
 
 /// Each reader sees exactly what it may, in both directions, whatever the size of a page.
@@ -337,7 +337,7 @@ fn readers_see_what_they_may() {
     let library = library();
     for (name, rights) in &library.readers {
         for reverse in [false, true] {
-            for limit in [1, 3, 63, 64, 65, 100, 1000] {
+            for limit in [3, 64, 65, 1000] {
                 let filter = json!({"reverse": reverse, "limit": limit});
                 same(&library.pages(*name, &filter), &library.naive(*rights, &filter), &format!("{name:?} {filter}"));
             }
