@@ -265,6 +265,10 @@ pub(crate) fn log_entry(case: &Case<'_>) {
     assert_eq!(hex(&encoded), text(&case.expected["entry"]));
     assert_eq!(hex(&entry.leaf_hash()), text(&case.expected["leaf"]));
     assert_eq!(Entry::decode(&encoded), Some(entry));
+    assert_eq!(entry.index_of(entry.first_seq), Some(0));
+    assert_eq!(entry.index_of(entry.first_seq + entry.count - 1), Some(entry.count - 1));
+    assert_eq!(entry.index_of(entry.first_seq + entry.count), None);
+    assert_eq!(entry.first_seq.checked_sub(1).and_then(|before| entry.index_of(before)), None);
     assert_eq!(Entry::from_json(ours_again(&entry.to_json())), Ok(entry));
 }
 
