@@ -174,6 +174,24 @@ fn enclaves_do_not_touch() {
     }
 }
 
+/// What a host remembers is never needed for an answer.
+#[test]
+fn a_short_memory_changes_nothing() {
+    let run = |world: &World| {
+        let enclaves: Vec<EnclaveId> = ["1", "2", "3", "4"]
+            .iter()
+            .map(|nonce| world.begin_with(&template("open"), &[&["nonce", nonce]]))
+            .collect();
+        let named: Vec<(EnclaveId, &str)> = enclaves.into_iter().zip(["one", "two", "three", "four"]).collect();
+        let told = told_in_turn(world, &named);
+        (told, world.dump())
+    };
+    let expected = run(&World::remembering(100));
+    for capacity in [0, 1, 2, 3] {
+        assert!(run(&World::remembering(capacity)) == expected, "{capacity}");
+    }
+}
+
 #[test]
 fn admission_names() {
     let id = "ab".repeat(32);

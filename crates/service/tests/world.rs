@@ -93,6 +93,11 @@ impl Default for World {
 
 impl World {
     pub fn new() -> World {
+        World::remembering(8)
+    }
+
+    /// A host that remembers so many enclaves, and as many again for a while.
+    pub fn remembering(capacity: usize) -> World {
         let db = Connection::open_in_memory().expect("memory");
         db.set_prepared_statement_cache_capacity(256);
         for statement in node::schema() {
@@ -111,8 +116,8 @@ impl World {
         };
         World {
             db,
-            writer: RefCell::new(Cache::writer(8)),
-            reader: RefCell::new(Cache::reader(8)),
+            writer: RefCell::new(Cache::writer(capacity)),
+            reader: RefCell::new(Cache::reader(capacity)),
             facts,
             now: Cell::new(START),
             keys: RefCell::new(vec![(Rc::new(node), None)]),
