@@ -10,10 +10,11 @@
 //! (`docs/protocol.md`, Signed messages).
 
 use crate::folder::write_durably;
+use crate::signer::Signer;
 use crate::stop::{Exit, StartError};
 use hkdf::Hkdf;
 use protocol::ids::{hex, parse_hex};
-use protocol::schnorr::KeyPair;
+use protocol::schnorr::{KeyPair, SchnorrError};
 use protocol::{EnclaveId, PublicKey, Signature};
 use sha2::Sha256;
 use std::collections::HashMap;
@@ -28,7 +29,7 @@ use zeroize::Zeroizing;
 /// What the key store does with keys; it never hands one out as bytes.
 pub struct KeyStore {
     folder: PathBuf,
-    node: Arc<KeyPair>,
+    node: Held,
     node_public: PublicKey,
     heads: NoteSigner,
     mac: Zeroizing<[u8; 32]>,
@@ -37,9 +38,23 @@ pub struct KeyStore {
 
 #[derive(Default)]
 struct Provisioned {
-    by_enclave: HashMap<EnclaveId, (PublicKey, Arc<KeyPair>)>,
+    by_enclave: HashMap<EnclaveId, (PublicKey, Held)>,
     /// How many enclaves each key was provisioned for.
     public: HashMap<PublicKey, usize>,
+}
+
+/// One private key, for each of its uses.
+#[derive(Clone)]
+struct Held {
+    pair: Arc<KeyPair>,
+    signer: Arc<Signer>,
+}
+
+impl Held {
+    fn from_secret(secret: &[u8; 32]) -> Result<Held, SchnorrError> {
+        let pair = Arc::new(KeyPair::from_secret(secret)?);
+        Ok(Held { pair, signer: Arc::new(Signer::from_secret(secret)?) })
+    }
 }
 
 /// What provisioning found.
@@ -57,7 +72,7 @@ impl KeyStore {
     /// Reads the keys of a folder, and makes those that a node cannot be without.
     pub fn open(folder: &Path, node_name: &str) -> Result<KeyStore, StartError> {
         let node_secret = read_or_make(&folder.join("node.key"))?;
-        let node = KeyPair::from_secret(&node_secret).map_err(|_| malformed(&folder.join("node.key")))?;
+        let node = Held::from_secret(&node_secret).map_err(|_| malformed(&folder.join("node.key")))?;
         let heads_name = KeyName::parse(&format!("{node_name}/heads")).map_err(|_| {
             StartError::new(Exit::Config, "the node's name cannot name a log; give another with --name")
         })?;
@@ -69,8 +84,8 @@ impl KeyStore {
             .expect("32 bytes are within what HKDF-SHA-256 gives");
         Ok(KeyStore {
             folder: folder.to_owned(),
-            node_public: node.public(),
-            node: Arc::new(node),
+            node_public: node.pair.public(),
+            node,
             heads,
             mac,
             provisioned: RwLock::new(read_provisioned(folder)?),
@@ -94,16 +109,12 @@ impl KeyStore {
 
     /// The key pair, if the store holds it and it may act for that enclave: to sign, and to open what is sealed for it.
     pub fn key_for(&self, key: &PublicKey, enclave: &EnclaveId) -> Option<Arc<KeyPair>> {
-        if *key == self.node_public {
-            return Some(Arc::clone(&self.node));
-        }
-        let provisioned = self.read_provisioned();
-        provisioned.by_enclave.get(enclave).filter(|(public, _)| public == key).map(|(_, pair)| Arc::clone(pair))
+        self.held_for(key, enclave).map(|held| held.pair)
     }
 
     /// Signs a 32-byte hash for an enclave.
     pub fn sign(&self, key: &PublicKey, enclave: &EnclaveId, hash: &[u8; 32]) -> Option<Signature> {
-        self.key_for(key, enclave).map(|pair| pair.sign(hash))
+        self.held_for(key, enclave).map(|held| held.signer.sign(hash))
     }
 
     /// Signs a note's text with the enclave's log key: public key and signature.
@@ -126,15 +137,15 @@ impl KeyStore {
 
     /// Takes in the key for one enclave. It is on the disk when this returns.
     pub fn provision(&self, enclave: &EnclaveId, secret: &[u8; 32]) -> io::Result<Provision> {
-        let pair = KeyPair::from_secret(secret).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let public = pair.public();
+        let held = Held::from_secret(secret).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let public = held.pair.public();
         let mut provisioned = self.provisioned.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some((held, _)) = provisioned.by_enclave.get(enclave) {
-            return Ok(if *held == public { Provision::Same } else { Provision::Other });
+        if let Some((known, _)) = provisioned.by_enclave.get(enclave) {
+            return Ok(if *known == public { Provision::Same } else { Provision::Other });
         }
         let line = Zeroizing::new(format!("{}\n", &*Zeroizing::new(hex(secret))));
         write_durably(&self.file_of(enclave), line.as_bytes())?;
-        provisioned.by_enclave.insert(*enclave, (public, Arc::new(pair)));
+        provisioned.by_enclave.insert(*enclave, (public, held));
         *provisioned.public.entry(public).or_default() += 1;
         Ok(Provision::Stored)
     }
@@ -150,6 +161,14 @@ impl KeyStore {
             }
         }
         fs::remove_file(self.file_of(enclave))
+    }
+
+    fn held_for(&self, key: &PublicKey, enclave: &EnclaveId) -> Option<Held> {
+        if *key == self.node_public {
+            return Some(self.node.clone());
+        }
+        let provisioned = self.read_provisioned();
+        provisioned.by_enclave.get(enclave).filter(|(public, _)| public == key).map(|(_, held)| held.clone())
     }
 
     fn file_of(&self, enclave: &EnclaveId) -> PathBuf {
@@ -169,9 +188,10 @@ fn read_provisioned(folder: &Path) -> Result<Provisioned, StartError> {
         let path = entry.map_err(unreadable)?.path();
         let enclave = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".key"));
         let Some(enclave) = enclave.and_then(|text| EnclaveId::parse(text).ok()) else { continue };
-        let pair = KeyPair::from_secret(&*read_secret(&path)?).map_err(|_| malformed(&path))?;
-        *provisioned.public.entry(pair.public()).or_default() += 1;
-        provisioned.by_enclave.insert(enclave, (pair.public(), Arc::new(pair)));
+        let held = Held::from_secret(&*read_secret(&path)?).map_err(|_| malformed(&path))?;
+        let public = held.pair.public();
+        *provisioned.public.entry(public).or_default() += 1;
+        provisioned.by_enclave.insert(enclave, (public, held));
     }
     Ok(provisioned)
 }

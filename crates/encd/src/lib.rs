@@ -24,6 +24,7 @@ pub mod outbound;
 pub mod provision;
 pub mod reader;
 pub mod server;
+pub mod signer;
 pub mod sqlite;
 pub mod stop;
 pub mod store;

@@ -11,6 +11,10 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// Requests are many small allocations made on one thread and dropped on another, which is what this allocator is good at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let flags = Flags::parse();
     let run = || -> Result<(), StartError> {

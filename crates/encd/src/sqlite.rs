@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::config::StoreConfig;
 use crate::keys::KeyStore;
 use protocol::{EnclaveId, PublicKey, Signature};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 use service::Response;
@@ -81,6 +82,8 @@ pub fn open_reader(path: &Path, config: &StoreConfig) -> rusqlite::Result<Connec
 
 fn tune(connection: &Connection, cache_mib: usize, mmap_mib: usize) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    // Otherwise a statement is prepared again whenever a value is bound that its plan might have depended on.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.execute_batch(&format!(
         "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{}; PRAGMA mmap_size = {};",

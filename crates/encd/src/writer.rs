@@ -24,6 +24,11 @@ use tokio::sync::{Semaphore, oneshot};
 
 /// How often the mark outside the database follows.
 const MARK_INTERVAL: Duration = Duration::from_secs(1);
+/// The least time between two syncs of a busy shard. A sync costs the CPU as much as several commits, so a writer that is kept busy takes
+/// more into each: that is worth a fifth of the rate and lowers the latency of all but the luckiest. One that is not, never waits.
+const PACE: Duration = Duration::from_micros(1000);
+/// Requests in a batch that make a shard busy.
+const BUSY: usize = 8;
 /// Alarms that are taken into one batch.
 const ALARMS_AT_ONCE: usize = 64;
 /// When an alarm whose work failed is tried again, in milliseconds.
@@ -56,6 +61,8 @@ struct Writer {
     mark: Mark,
     changes_before: u64,
     mark_due: Option<Instant>,
+    /// Of a busy shard: when the next sync may begin.
+    paced_until: Option<Instant>,
 }
 
 /// What has come of one job of a batch.
@@ -114,6 +121,7 @@ pub fn start(
         connection: file.writer,
         mark: file.mark,
         mark_due: None,
+        paced_until: None,
     };
     writer.next_alarm = writer.read_next_alarm().map_err(unreadable)?;
     thread::Builder::new().name(format!("write-{shard}")).spawn(move || writer.work()).map_err(|error| {
@@ -151,6 +159,9 @@ impl Writer {
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return true,
         };
+        if let Some(until) = self.paced_until.take() {
+            thread::sleep(until.saturating_duration_since(Instant::now()));
+        }
         let mut units = 0;
         let mut last = false;
         while let Some(Queued { job, weight }) = next {
@@ -341,6 +352,7 @@ impl Writer {
             return;
         }
         self.shared.metrics.transaction(batch.len(), started.elapsed());
+        self.paced_until = (batch.len() >= BUSY).then(|| started + PACE);
         self.mark_due.get_or_insert_with(|| started + MARK_INTERVAL);
         self.publish(batch, ran);
     }

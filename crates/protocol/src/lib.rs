@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "native"))]
 extern crate std;
 
 pub mod cbor;

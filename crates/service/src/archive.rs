@@ -7,7 +7,6 @@ use crate::rows::{self, event_columns, fixed, int};
 use crate::runtime::{Fault, Value};
 use crate::sequence::{mask_of, store, unborn};
 use crate::tree::{Log, StoredBundle};
-use crate::view::Rows;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -183,7 +182,7 @@ fn next(context: &Context, state: &mut State, event: &Event, sequencers: &Sequen
         state.record.head.take_up();
     }
     let is_node_key = |key: &PublicKey| sequencers.contains(key);
-    let view = Rows { rt: context.rt, enclave: &enclave };
+    let view = context.rows(&enclave);
     let kernel = Enclave { manifest: &state.manifest, head: &state.record.head, is_node_key: &is_node_key };
     let t = event.position.timestamp;
     let transition = match event.event_type.as_str() {
@@ -229,7 +228,7 @@ fn cut(context: &Context, state: &mut State, cutter: &mut Cutter, event: &Event)
 
 /// Content may be missing only where a Delete has taken it.
 fn check_deleted(context: &Context, enclave: &EnclaveId, seqs: &[u64]) -> Result<(), Stop> {
-    let view = Rows { rt: context.rt, enclave };
+    let view = context.rows(enclave);
     for seq in seqs {
         let stored = rows::event_at(context.rt, enclave, *seq)?.ok_or(Fault::Storage)?;
         let subject = stored.refers.unwrap_or(stored.event.id);

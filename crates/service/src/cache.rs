@@ -3,11 +3,15 @@
 use crate::record::Record;
 use crate::rows::{self, node_state};
 use crate::runtime::{Fault, Runtime};
+use crate::warm::Warm;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use protocol::event::Content;
 use protocol::json::{self, MAX_DEPTH};
 use protocol::{EnclaveId, Manifest};
+
+/// Pages and enclaves whose rows a writer remembers: about 16 MiB.
+const WARM_WEIGHT: usize = 16_384;
 
 /// An enclave as the next request finds it.
 #[derive(Clone, Debug)]
@@ -24,12 +28,21 @@ pub struct Cache {
     keeps_records: bool,
     young: BTreeMap<EnclaveId, State>,
     old: BTreeMap<EnclaveId, State>,
+    warm: BTreeMap<EnclaveId, Warm>,
+    warm_weight: usize,
 }
 
 impl Cache {
     /// For the one thread that writes an enclave: manifests and records.
     pub fn writer(capacity: usize) -> Cache {
-        Cache { capacity, keeps_records: true, young: BTreeMap::new(), old: BTreeMap::new() }
+        Cache {
+            capacity,
+            keeps_records: true,
+            young: BTreeMap::new(),
+            old: BTreeMap::new(),
+            warm: BTreeMap::new(),
+            warm_weight: 0,
+        }
     }
 
     /// For a thread that only reads: manifests, which never change. Records are read each time.
@@ -41,12 +54,15 @@ impl Cache {
     pub fn forget(&mut self, enclave: &EnclaveId) {
         self.young.remove(enclave);
         self.old.remove(enclave);
+        self.take_warm(enclave);
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.young.clear();
         self.old.clear();
+        self.warm.clear();
+        self.warm_weight = 0;
     }
 
     /// The enclave, if this node holds it.
@@ -64,6 +80,23 @@ impl Cache {
         let state = State { manifest, record };
         self.keep(*enclave, state.clone());
         Ok(Some(state))
+    }
+
+    /// Takes out what is remembered of an enclave's rows. Who takes it puts it back with [`Cache::keep_warm`] when the rows are as it says.
+    pub fn take_warm(&mut self, enclave: &EnclaveId) -> Warm {
+        let warm = self.warm.remove(enclave).unwrap_or_default();
+        self.warm_weight = self.warm_weight.saturating_sub(warm.weight());
+        warm
+    }
+
+    /// Remembers an enclave's rows.
+    pub fn keep_warm(&mut self, enclave: EnclaveId, warm: Warm) {
+        if self.warm_weight + warm.weight() > WARM_WEIGHT {
+            self.warm.clear();
+            self.warm_weight = 0;
+        }
+        self.warm_weight += warm.weight();
+        self.warm.insert(enclave, warm);
     }
 
     /// Remembers an enclave as it is now.

@@ -5,9 +5,11 @@ use crate::call::Claim;
 use crate::checkpoint;
 use crate::rows::{self, set_node_state};
 use crate::runtime::{Fault, NodeFacts, Runtime, Value};
-use crate::tree::{Log, StoredBundle};
-use crate::view;
+use crate::tree::{Log, Running, StoredBundle};
+use crate::view::{self, Rows};
+use crate::warm::Warm;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use kernel::bundle;
 use kernel::reading::{Reader, Retained};
 use kernel::view::View;
@@ -27,6 +29,8 @@ pub struct Context<'a> {
     pub facts: &'a NodeFacts,
     /// The time of the request, read once.
     pub now: u64,
+    /// What is remembered of the rows of the enclave that a commit is for, while it is judged.
+    pub warm: RefCell<Option<(EnclaveId, Warm)>>,
 }
 
 /// A refusal that is an answer, or a fault that is none.
@@ -71,7 +75,24 @@ impl Asker {
     }
 }
 
+impl<'a> Context<'a> {
+    /// At the time of the host's clock.
+    pub fn new(rt: &'a dyn Runtime, facts: &'a NodeFacts) -> Context<'a> {
+        Context { rt, facts, now: rt.now(), warm: RefCell::new(None) }
+    }
+}
+
 impl Context<'_> {
+    /// The enclave's rows.
+    pub fn rows<'b>(&'b self, enclave: &'b EnclaveId) -> Rows<'b> {
+        Rows { rt: self.rt, enclave, warm: Some(&self.warm) }
+    }
+
+    /// The enclave's state tree.
+    pub fn tree<'b>(&'b self, enclave: &'b EnclaveId) -> Running<'b> {
+        Running { rt: self.rt, enclave, warm: Some(&self.warm) }
+    }
+
     /// The enclave with a bundle that is due closed; `enclave_not_found` where there is none.
     pub fn enclave(&self, cache: &mut Cache, enclave: Option<&EnclaveId>) -> Result<State, Stop> {
         let enclave = enclave.ok_or(Code::InvalidStructure)?;
@@ -176,7 +197,7 @@ impl Context<'_> {
     pub fn identity(&self, state: &State, from: PublicKey) -> Result<Asker, Fault> {
         const SQL: &str = "SELECT rule, state, seq FROM left_rules WHERE enclave = ?1 AND identity = ?2";
         let enclave = &state.record.head.enclave;
-        let slot = view::Rows { rt: self.rt, enclave }.slot(&StateName::Identity(&from))?;
+        let slot = self.rows(enclave).slot(&StateName::Identity(&from))?;
         let params = [Value::Blob(&enclave.0), Value::Blob(&from.0)];
         let retained = rows::all(self.rt, SQL, &params, |row| {
             Ok(Retained {

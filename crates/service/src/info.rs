@@ -6,7 +6,7 @@ use crate::checkpoint::log_vkey;
 use crate::context::{Context, Stop};
 use crate::rows::{self, node_state};
 use crate::runtime::Fault;
-use crate::view::{self, Rows};
+use crate::view;
 use alloc::string::String;
 use alloc::vec::Vec;
 use kernel::View;
@@ -72,7 +72,7 @@ fn gates(context: &Context, state: &State) -> Result<Json, Fault> {
     let rbac = &state.manifest.rbac;
     let moves = rbac.moves.iter().map(|rule| (&rule.alias, &rule.gate));
     let customs = rbac.customs.iter().map(|rule| (&rule.alias, &rule.gate));
-    let rows = Rows { rt: context.rt, enclave: &state.record.head.enclave };
+    let rows = context.rows(&state.record.head.enclave);
     let mut gates: Vec<(String, Json)> = Vec::new();
     for (alias, gate) in moves.chain(customs) {
         let (Some(alias), Some(_)) = (alias, gate) else { continue };

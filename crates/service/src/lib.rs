@@ -35,6 +35,7 @@ pub mod sequence;
 pub mod structure;
 pub mod tree;
 pub mod view;
+pub mod warm;
 
 pub use call::{Action, Call, Outcome, Response};
 pub use runtime::{Fault, Runtime};

@@ -73,7 +73,7 @@ pub fn open(
     facts: &NodeFacts,
     call: &Call,
 ) -> Result<Result<Subscription, Rejection>, Fault> {
-    let context = Context { rt, facts, now: rt.now() };
+    let context = Context::new(rt, facts);
     match opened(&context, cache, call) {
         Ok(subscription) => Ok(Ok(subscription)),
         Err(Stop::Refused(rejection)) => Ok(Err(rejection)),
@@ -113,7 +113,7 @@ pub fn advance(
     subscription: &mut Subscription,
     sub_id: &str,
 ) -> Result<Advance, Fault> {
-    let context = Context { rt, facts, now: rt.now() };
+    let context = Context::new(rt, facts);
     if context.now > subscription.ends_at {
         return Ok(ended(Code::SessionExpired.as_str(), sub_id));
     }

@@ -24,7 +24,7 @@ pub fn run(
     call: &Call,
     resumed: bool,
 ) -> Result<Outcome, Fault> {
-    let context = Context { rt, facts, now: rt.now() };
+    let context = Context::new(rt, facts);
     match answer(&context, cache, call, resumed) {
         Ok(outcome) => Ok(outcome),
         Err(Stop::Refused(rejection)) => Ok(Outcome::Done(Response::error(&rejection))),
@@ -115,7 +115,7 @@ fn provision(
 
 /// What is due by itself: a bundle whose time is up, deliveries. The host calls it when the time of `set_alarm` has come.
 pub fn alarm(rt: &dyn Runtime, cache: &mut Cache, facts: &NodeFacts, enclave: &EnclaveId) -> Result<(), Fault> {
-    let context = Context { rt, facts, now: rt.now() };
+    let context = Context::new(rt, facts);
     let Some(mut state) = cache.load(rt, enclave)? else { return Ok(()) };
     context.settle(&mut state, context.now)?;
     let wake = push::deliver(&context, &mut state)?;
@@ -136,7 +136,7 @@ pub fn fetched(
     id: FetchId,
     result: &Fetched,
 ) -> Result<Vec<Topic>, Fault> {
-    let context = Context { rt, facts, now: rt.now() };
+    let context = Context::new(rt, facts);
     let Some(enclave) = endpoint::enclave_of(&context, id)? else { return Ok(Vec::new()) };
     let Some(mut state) = cache.load(rt, &enclave)? else { return Ok(Vec::new()) };
     let topics = push::fetched(&context, &mut state, id, result)?;

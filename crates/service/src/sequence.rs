@@ -7,8 +7,7 @@ use crate::push;
 use crate::record::Record;
 use crate::rows::{self, StoredEvent, int, node_state};
 use crate::runtime::{Fault, Value};
-use crate::tree::{self, Running};
-use crate::view::Rows;
+use crate::tree;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use kernel::{
@@ -23,7 +22,13 @@ use protocol::{Code, EnclaveId, Event, EventId, PublicKey, Rejection, Signature,
 
 /// Steps 2 and 5 to 14 for a commit whose steps 1, 3 and 4 are done.
 pub fn commit(context: &Context, cache: &mut Cache, checked: &CheckedCommit) -> Result<Response, Fault> {
-    match judge(context, cache, checked) {
+    let enclave = checked.commit().enclave;
+    *context.warm.borrow_mut() = Some((enclave, cache.take_warm(&enclave)));
+    let judged = judge(context, cache, checked);
+    if let (Some((_, warm)), false) = (context.warm.take(), matches!(judged, Err(Stop::Fault(_)))) {
+        cache.keep_warm(enclave, warm);
+    }
+    match judged {
         Ok(response) => Ok(response),
         Err(Stop::Fault(fault)) => Err(fault),
         Err(Stop::Refused(rejection)) => Ok(Response::refusal(&rejection, Some(&checked.commit().hash))),
@@ -65,7 +70,7 @@ fn next(
     let said = verified.commit();
     let enclave = said.enclave;
     let is_node_key = |key: &PublicKey| node_key && *key == said.from;
-    let rows = Rows { rt: context.rt, enclave: &enclave };
+    let rows = context.rows(&enclave);
     let kernel = Enclave { manifest: &state.manifest, head: &state.record.head, is_node_key: &is_node_key };
     let transition = sequence(&kernel, &rows, verified, t)??;
     quota(context, &state.record, &transition)?;
@@ -120,7 +125,7 @@ pub fn provision(context: &Context, enclave: &EnclaveId) -> Result<Option<(Publi
 /// taken away: a full enclave can shut somebody out.
 fn quota(context: &Context, record: &Record, transition: &Transition) -> Result<(), Stop> {
     let limits = &context.facts.limits;
-    let tree = Running { rt: context.rt, enclave: &transition.head.enclave };
+    let tree = context.tree(&transition.head.enclave);
     for (space, held, limit) in
         [(namespace::RBAC, record.identities, limits.identities), (namespace::KV, record.keys, limits.keys)]
     {
@@ -181,6 +186,9 @@ pub(crate) fn store(
     write_state(context, state, transition, &event.id)?;
     let stored = place(context, transition, event)?;
     rows::insert_event(context.rt, &stored, &content_hash)?;
+    if let Some(mut warm) = context.tree(&stored.event.enclave).warm() {
+        warm.note_count(&stored.event.event_type, stored.event.position.type_seq + 1);
+    }
     retain(context, transition)?;
     state.record.head = transition.head.clone();
     Ok(stored)
@@ -192,7 +200,7 @@ fn write_state(context: &Context, state: &mut State, transition: &Transition, id
         return Ok(());
     }
     let enclave = transition.head.enclave;
-    let tree = Running { rt: context.rt, enclave: &enclave };
+    let tree = context.tree(&enclave);
     let mut writes: Vec<(StateKey, Option<Hash>)> = Vec::with_capacity(transition.writes.len());
     for write in &transition.writes {
         let value = match write.value {
@@ -262,6 +270,6 @@ fn retain(context: &Context, transition: &Transition) -> Result<(), Fault> {
 /// The bitmask of an identity in the running state.
 pub(crate) fn mask_of(context: &Context, enclave: &EnclaveId, identity: &PublicKey) -> Result<Bitmask, Fault> {
     use kernel::View;
-    let slot = Rows { rt: context.rt, enclave }.slot(&protocol::state::StateName::Identity(identity))?;
+    let slot = context.rows(enclave).slot(&protocol::state::StateName::Identity(identity))?;
     Ok(Bitmask::from_value(slot.value()))
 }

@@ -2,7 +2,9 @@
 
 use crate::rows::{first, fixed, int, optional_blob, uint};
 use crate::runtime::{Fault, Runtime, Value};
+use crate::warm::Warm;
 use alloc::vec::Vec;
+use core::cell::{RefCell, RefMut};
 use merkle::Hash;
 use merkle::log::{NodeId, Nodes};
 use merkle::sparse::{self, Page, PageId, Pages, StateKey};
@@ -15,6 +17,16 @@ pub struct Running<'a> {
     pub rt: &'a dyn Runtime,
     /// Whose.
     pub enclave: &'a EnclaveId,
+    /// What is remembered, maybe of this enclave.
+    pub warm: Option<&'a RefCell<Option<(EnclaveId, Warm)>>>,
+}
+
+impl Running<'_> {
+    /// What is remembered of this enclave.
+    pub(crate) fn warm(&self) -> Option<RefMut<'_, Warm>> {
+        let held = self.warm?.try_borrow_mut().ok()?;
+        RefMut::filter_map(held, |held| held.as_mut().filter(|(id, _)| id == self.enclave).map(|(_, warm)| warm)).ok()
+    }
 }
 
 /// The state tree as it was when the newest bundle closed.
@@ -36,8 +48,15 @@ impl Pages for Running<'_> {
 
     fn page(&self, id: &PageId) -> Result<Option<Page>, Fault> {
         const SQL: &str = "SELECT body FROM state_pages WHERE enclave = ?1 AND page = ?2";
+        if let Some(page) = self.warm().and_then(|warm| warm.page(id)) {
+            return Ok(page);
+        }
         let params = [Value::Blob(&self.enclave.0), Value::Blob(&id.encode())];
-        decode(id, first(self.rt, SQL, &params, |row| optional_blob(row, 0))?.flatten())
+        let page = decode(id, first(self.rt, SQL, &params, |row| optional_blob(row, 0))?.flatten())?;
+        if let Some(mut warm) = self.warm() {
+            warm.note_page(*id, page.clone());
+        }
+        Ok(page)
     }
 }
 
@@ -65,6 +84,9 @@ pub fn write(tree: &Running<'_>, open: u64, writes: &[(StateKey, Option<Hash>)])
         let body = page.as_ref().map(Page::encode);
         let body = body.as_deref().map_or(Value::Null, Value::Blob);
         tree.rt.sql_exec(SQL, &[Value::Blob(&tree.enclave.0), Value::Blob(&id.encode()), int(open), body])?;
+        if let Some(mut warm) = tree.warm() {
+            warm.note_page(*id, page.clone());
+        }
     }
     Ok(Some(update.root))
 }

@@ -3,6 +3,8 @@
 use crate::rows::{first, fixed, int, receipt, text, uint};
 use crate::runtime::{Fault, Runtime, Value};
 use crate::tree::{Running, fault};
+use crate::warm::Warm;
+use core::cell::RefCell;
 use kernel::view::{Referred, Slot, View};
 use merkle::sparse;
 use protocol::state::StateName;
@@ -14,6 +16,14 @@ pub struct Rows<'a> {
     pub rt: &'a dyn Runtime,
     /// Whose.
     pub enclave: &'a EnclaveId,
+    /// What is remembered, maybe of this enclave.
+    pub warm: Option<&'a RefCell<Option<(EnclaveId, Warm)>>>,
+}
+
+impl Rows<'_> {
+    fn tree(&self) -> Running<'_> {
+        Running { rt: self.rt, enclave: self.enclave, warm: self.warm }
+    }
 }
 
 impl View for Rows<'_> {
@@ -21,8 +31,7 @@ impl View for Rows<'_> {
 
     fn slot(&self, name: &StateName<'_>) -> Result<Slot, Fault> {
         let key = name.key();
-        let tree = Running { rt: self.rt, enclave: self.enclave };
-        Ok(match sparse::leaf_at(&tree, &key.path).map_err(fault)? {
+        Ok(match sparse::leaf_at(&self.tree(), &key.path).map_err(fault)? {
             None => Slot::Absent,
             Some((held, value)) if held == key => Slot::Value(value),
             Some(_) => Slot::Taken,
@@ -40,6 +49,10 @@ impl View for Rows<'_> {
 
     fn type_count(&self, event_type: &str) -> Result<u64, Fault> {
         const SQL: &str = "SELECT type_seq FROM events WHERE enclave = ?1 AND type = ?2 ORDER BY seq DESC LIMIT 1";
+        let tree = self.tree();
+        if let Some(count) = tree.warm().and_then(|warm| warm.count(event_type)) {
+            return Ok(count);
+        }
         let params = [Value::Blob(&self.enclave.0), Value::Text(event_type)];
         Ok(first(self.rt, SQL, &params, |row| uint(row, 0))?.map_or(0, |last| last + 1))
     }
@@ -52,7 +65,7 @@ impl View for Rows<'_> {
 /// How many events of each type there are, by one index step a type.
 pub fn counts(rt: &dyn Runtime, enclave: &EnclaveId) -> Result<alloc::vec::Vec<(alloc::string::String, u64)>, Fault> {
     const NEXT: &str = "SELECT type FROM events WHERE enclave = ?1 AND type > ?2 ORDER BY type LIMIT 1";
-    let rows = Rows { rt, enclave };
+    let rows = Rows { rt, enclave, warm: None };
     let mut counts = alloc::vec::Vec::new();
     let mut last = alloc::string::String::new();
     while let Some(next) = first(rt, NEXT, &[Value::Blob(&enclave.0), Value::Text(&last)], |row| text(row, 0))? {
