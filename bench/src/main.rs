@@ -88,6 +88,6 @@ fn proof(runtime: &tokio::runtime::Runtime, encd: &std::path::Path, clients: usi
     let before = node.syncs()?;
     let work = commits::Work::sign(&node, 1, 20_000 * SECONDS)?;
     let outcome = runtime.block_on(load::run(&node, work, clients, Duration::from_secs(SECONDS)))?;
-    let largest_batch = node.metric("encd_transaction_requests_max")?;
+    let largest_batch = node.metric("encd_sync_requests_max")?;
     Ok(Proof { acknowledged: outcome.acknowledged, syncs: node.syncs()? - before, largest_batch })
 }

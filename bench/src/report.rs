@@ -36,7 +36,7 @@ impl Report {
             outcome.rate(),
             ms(outcome.percentile(0.5)),
             ms(outcome.percentile(0.99)),
-            node.metric("encd_transaction_requests_max")?,
+            node.metric("encd_sync_requests_max")?,
             load(),
             round + 1,
         );

@@ -9,6 +9,7 @@ use crate::outbound::Outbound;
 use crate::reader::{Readers, Unread};
 use crate::sqlite::Capabilities;
 use crate::store::{self, ShardFile};
+use crate::syncer::Progress;
 use crate::watch::Watches;
 use crate::writer::{self, Limits};
 use crate::{config::Config, stop::StartError};
@@ -55,6 +56,7 @@ struct Shard {
     /// One permit a KiB that may wait.
     room: Arc<Semaphore>,
     readers: Readers,
+    progress: Arc<Progress>,
     rolled_back: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -138,7 +140,8 @@ impl EngineHandle {
             let readers = Readers::start(place, &file.path, config, &facts, &capabilities)?;
             let room = Arc::new(Semaphore::new(queue_units));
             let rolled_back = file.mark.rolled_back;
-            shards.push(Shard { queue, room, readers, rolled_back, thread: Mutex::new(None) });
+            let progress = Arc::clone(&file.progress);
+            shards.push(Shard { queue, room, readers, progress, rolled_back, thread: Mutex::new(None) });
             writers.push((file, jobs));
         }
         let watches = Watches::default();
@@ -260,13 +263,16 @@ impl EngineHandle {
         }
     }
 
-    /// Runs something on a reader of an enclave's shard.
+    /// Runs something on a reader of an enclave's shard; it is answered when all that it can have seen is durable.
     pub async fn on_reader<T, F>(&self, enclave: Option<&EnclaveId>, work: F) -> Result<T, Unread>
     where
         T: Send + 'static,
         F: FnOnce(&dyn Runtime, &mut Cache, &NodeFacts) -> Result<T, Fault> + Send + 'static,
     {
-        self.shard(enclave).readers.run(work).await
+        let shard = self.shard(enclave);
+        let found = shard.readers.run(work).await;
+        shard.progress.settled().await;
+        found
     }
 
     /// The end of an outbound request, for the writer of that shard. Never refused: there are no more of them than lanes.

@@ -29,6 +29,7 @@ pub mod sqlite;
 pub mod stop;
 pub mod store;
 pub mod subscriber;
+pub mod syncer;
 pub mod takeup;
 pub mod tally;
 pub mod watch;

@@ -8,9 +8,9 @@
 //! | `encd_refusals_total{code}` | requests, lines and frames that were refused |
 //! | `encd_transactions_total` | durable transactions |
 //! | `encd_transaction_requests` | requests in one transaction |
-//! | `encd_transaction_requests_max` | most requests one transaction has had |
-//! | `encd_transaction_seconds` | from a transaction's begin until it is durable |
-//! | `encd_fsync_seconds` | of that, the COMMIT alone |
+//! | `encd_sync_requests_max` | most requests that one sync has made durable |
+//! | `encd_transaction_seconds` | from a transaction's begin to the end of its COMMIT |
+//! | `encd_fsync_seconds` | a sync of the write-ahead log |
 //! | `encd_queue_kib` | what waits before the writers |
 //! | `encd_reads_waiting` | what waits before the readers |
 //! | `encd_connections`, `encd_websockets`, `encd_subscriptions` | open at present |
@@ -125,11 +125,15 @@ impl Metrics {
     pub fn transaction(&self, requests: usize, took: Duration) {
         self.transactions.fetch_add(1, Ordering::Relaxed);
         self.batch.note(requests as u64);
-        self.largest_batch.fetch_max(requests as u64, Ordering::Relaxed);
         self.transaction_time.note_time(took);
     }
 
-    /// How long the COMMIT of a durable transaction took.
+    /// Requests that one sync has made durable.
+    pub fn synced(&self, requests: usize) {
+        self.largest_batch.fetch_max(requests as u64, Ordering::Relaxed);
+    }
+
+    /// How long a sync took.
     pub fn fsync(&self, took: Duration) {
         self.fsync_time.note_time(took);
     }
@@ -178,7 +182,7 @@ impl Metrics {
         self.set(Gauge::Subscriptions, open as u64);
     }
 
-    /// Transactions, the requests in them, and the largest of them.
+    /// Transactions, the requests in them, and the most that one sync has made durable.
     pub fn batches(&self) -> (u64, u64, u64) {
         (read(&self.transactions), self.batch.sum(), read(&self.largest_batch))
     }
@@ -193,10 +197,10 @@ impl Metrics {
         labelled(&mut out, ("encd_refusals_total", "Refused requests, lines and frames."), "code", codes);
         plain(&mut out, "counter", ("encd_transactions_total", "Durable transactions."), &self.transactions);
         self.batch.render(&mut out, "encd_transaction_requests", "Requests in one transaction.");
-        let largest = ("encd_transaction_requests_max", "Most requests one transaction has had.");
+        let largest = ("encd_sync_requests_max", "Most requests that one sync has made durable.");
         plain(&mut out, "gauge", largest, &self.largest_batch);
-        self.transaction_time.render(&mut out, "encd_transaction_seconds", "From begin until durable.");
-        self.fsync_time.render(&mut out, "encd_fsync_seconds", "The COMMIT of a transaction alone.");
+        self.transaction_time.render(&mut out, "encd_transaction_seconds", "From begin to the end of COMMIT.");
+        self.fsync_time.render(&mut out, "encd_fsync_seconds", "A sync of the write-ahead log.");
         let slow = ("encd_slow_consumers_total", "Sockets cut off because they took nothing.");
         plain(&mut out, "counter", slow, &self.slow_consumers);
         let ends = ENDS.into_iter().zip(&self.outbound);
@@ -274,6 +278,7 @@ mod tests {
         metrics.answered(false, Duration::from_secs(60));
         metrics.transaction(3, Duration::from_micros(100));
         metrics.transaction(1025, Duration::from_micros(101));
+        metrics.synced(1025);
         metrics.fsync(Duration::from_nanos(1));
         metrics.refused(Code::RateLimited);
         metrics.refused(Code::RateLimited);
@@ -301,7 +306,7 @@ mod tests {
             ("encd_transaction_requests_bucket{le=\"2\"}", 0.0),
             ("encd_transaction_requests_bucket{le=\"4\"}", 1.0),
             ("encd_transaction_requests_bucket{le=\"1024\"}", 1.0),
-            ("encd_transaction_requests_max", 1025.0),
+            ("encd_sync_requests_max", 1025.0),
             ("encd_transaction_seconds_bucket{le=\"0.0001\"}", 1.0),
             ("encd_transaction_seconds_bucket{le=\"0.00025\"}", 2.0),
             ("encd_fsync_seconds_count", 1.0),

@@ -59,12 +59,13 @@ pub struct SqlRuntime<'a> {
     fault: Cell<Option<Fault>>,
 }
 
-/// Opens the connection that writes a shard, and makes the file durable against power loss at each commit.
+/// Opens the connection that writes a shard. A commit is whole or absent after a power cut, and durable once the write-ahead log is synced
+/// (`syncer.rs`) or moved into the database.
 pub fn open_writer(path: &Path, config: &StoreConfig) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
          PRAGMA journal_size_limit = 67108864;"
     ))?;
     tune(&connection, config.writer_cache_mib, config.mmap_mib)?;

@@ -77,7 +77,7 @@ impl Stop {
 
 /// Ends the process at once: a durable write failed, so nobody knows what is on the disk, and only a fresh start reads it.
 /// Answers that wait for the write are never sent.
-pub fn storage_failed(shard: usize, error: &rusqlite::Error) -> ! {
+pub fn storage_failed(shard: usize, error: &dyn fmt::Display) -> ! {
     tracing::error!(shard, %error, "a durable write failed; stopping, start again once the disk is well");
     std::process::exit(Exit::Storage as i32)
 }

@@ -8,11 +8,13 @@ use crate::config::StoreConfig;
 use crate::folder::{Folder, write_durably};
 use crate::sqlite::{self, open_writer};
 use crate::stop::{Exit, StartError};
+use crate::syncer::Progress;
 use protocol::{EnclaveId, Json, json};
 use rusqlite::Connection;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Tables of the host itself, in every shard.
 const HOST_SCHEMA: &str = "
@@ -31,8 +33,12 @@ pub struct ShardFile {
     pub path: PathBuf,
     /// The connection that writes it.
     pub writer: Connection,
+    /// Its write-ahead log, which has to be synced; none where nothing outlives the process.
+    pub log: Option<PathBuf>,
     /// Its mark.
     pub mark: Mark,
+    /// How far its transactions have come.
+    pub progress: Arc<Progress>,
 }
 
 /// How far a shard has come, kept outside its database.
@@ -84,7 +90,9 @@ fn open_shard(folder: &Folder, config: &StoreConfig, shard: usize) -> Result<Sha
             "the database is older than its mark: it is served, not written to; put the newest copy back, or, to go on from this one for good, remove the mark file and start again"
         );
     }
-    Ok(ShardFile { path, writer, mark: Mark { path: mark_path, rolled_back } })
+    let log = (!folder.is_temporary()).then(|| path.with_extension("db-wal"));
+    let mark = Mark { path: mark_path, rolled_back };
+    Ok(ShardFile { path, writer, log, mark, progress: Arc::default() })
 }
 
 /// Transactions that a shard has seen.

@@ -6,7 +6,8 @@ use crate::config::Config;
 use crate::engine::{Job, Queued, Reply, Shared, hash_of};
 use crate::sqlite::{self, Access, Effects, SqlRuntime, fault_of};
 use crate::stop::{Exit, StartError, storage_failed};
-use crate::store::{self, Mark, ShardFile};
+use crate::store::{self, ShardFile};
+use crate::syncer::{Progress, Syncer, Told};
 use protocol::{Code, EnclaveId};
 use rusqlite::{Connection, ErrorCode};
 use service::cache::Cache;
@@ -17,13 +18,13 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
-/// How often the mark outside the database follows.
-const MARK_INTERVAL: Duration = Duration::from_secs(1);
+/// Transactions that may be committed and not durable; past that the writer waits for the disk.
+const UNSYNCED: usize = 4;
 /// The least time between two syncs of a busy shard. A sync costs the CPU as much as several commits, so a writer that is kept busy takes
 /// more into each: that is worth a fifth of the rate and lowers the latency of all but the luckiest. One that is not, never waits.
 const PACE: Duration = Duration::from_micros(1000);
@@ -58,9 +59,12 @@ struct Writer {
     effects: RefCell<Effects>,
     parked: HashMap<Topic, Vec<oneshot::Sender<()>>>,
     next_alarm: Option<u64>,
-    mark: Mark,
+    rolled_back: bool,
+    /// Transactions that have written, as the mark counts them.
+    reached: u64,
     changes_before: u64,
-    mark_due: Option<Instant>,
+    progress: Arc<Progress>,
+    synced: SyncSender<Told>,
     /// Of a busy shard: when the next sync may begin.
     paced_until: Option<Instant>,
 }
@@ -107,10 +111,14 @@ pub fn start(
     let unreadable = |error: rusqlite::Error| {
         StartError::new(Exit::Config, format!("shard {shard} cannot be read ({error}); check the disk"))
     };
+    let unstarted = |error: std::io::Error| {
+        StartError::new(Exit::Config, format!("no thread can be started ({error}); raise the limit of threads"))
+    };
+    let (synced, committed) = mpsc::sync_channel(UNSYNCED);
     let mut writer = Writer {
         shard,
         cache: Cache::writer(limits.cached_enclaves),
-        shared,
+        shared: Arc::clone(&shared),
         queue,
         room,
         limits,
@@ -118,19 +126,23 @@ pub fn start(
         parked: HashMap::new(),
         next_alarm: None,
         changes_before: 0,
-        connection: file.writer,
-        mark: file.mark,
-        mark_due: None,
+        rolled_back: file.mark.rolled_back,
+        reached: store::transactions(&file.writer).map_err(unreadable)?,
+        progress: Arc::clone(&file.progress),
+        synced,
         paced_until: None,
+        connection: file.writer,
     };
     writer.next_alarm = writer.read_next_alarm().map_err(unreadable)?;
-    thread::Builder::new().name(format!("write-{shard}")).spawn(move || writer.work()).map_err(|error| {
-        StartError::new(Exit::Config, format!("no thread can be started ({error}); raise the limit of threads"))
-    })
+    let progress = Arc::clone(&writer.progress);
+    let syncer = Syncer { shard, log: file.log, mark: file.mark, shared, progress, queue: committed };
+    let syncing =
+        thread::Builder::new().name(format!("sync-{shard}")).spawn(move || syncer.work()).map_err(unstarted)?;
+    thread::Builder::new().name(format!("write-{shard}")).spawn(move || writer.work(syncing)).map_err(unstarted)
 }
 
 impl Writer {
-    fn work(mut self) {
+    fn work(mut self, syncing: JoinHandle<()>) {
         let mut batch = Vec::with_capacity(self.limits.requests);
         loop {
             let last = self.gather(&mut batch);
@@ -138,10 +150,13 @@ impl Writer {
             if !batch.is_empty() {
                 self.run(&mut batch);
             }
-            self.follow_with_mark(last);
             if last {
                 break;
             }
+        }
+        drop(self.synced);
+        if syncing.join().is_err() {
+            tracing::error!(shard = self.shard, "the syncing thread has panicked");
         }
         if let Err(error) = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);") {
             tracing::warn!(shard = self.shard, %error, "the last checkpoint failed; the next start makes up for it");
@@ -183,17 +198,12 @@ impl Writer {
     /// How long to wait for the queue; none: for as long as it takes.
     fn idle_time(&self) -> Option<Duration> {
         let now = self.shared.capabilities.clock.now();
-        let alarm = self.next_alarm.map(|at| Duration::from_millis(at.saturating_sub(now)));
-        let mark = self.mark_due.map(|due| due.saturating_duration_since(Instant::now()));
-        match (alarm, mark) {
-            (Some(alarm), Some(mark)) => Some(alarm.min(mark)),
-            (alarm, mark) => alarm.or(mark),
-        }
+        self.next_alarm.map(|at| Duration::from_millis(at.saturating_sub(now)))
     }
 
     fn take_due_alarms(&mut self, batch: &mut Vec<Job>) {
         let now = self.shared.capabilities.clock.now();
-        if self.mark.rolled_back || self.next_alarm.is_none_or(|at| at > now) {
+        if self.rolled_back || self.next_alarm.is_none_or(|at| at > now) {
             return;
         }
         match self.due_alarms(now) {
@@ -216,7 +226,7 @@ impl Writer {
 
     /// Runs a batch to its durable end and answers it.
     fn run(&mut self, batch: &mut Vec<Job>) {
-        if self.mark.rolled_back {
+        if self.rolled_back {
             refuse(batch, Code::RolledBack);
             return;
         }
@@ -331,16 +341,15 @@ impl Writer {
         }
     }
 
-    /// Makes the batch durable; only then does anybody hear of it.
+    /// Commits the batch and hands on what is to be told of it when it is durable.
     fn commit(&mut self, batch: &mut Vec<Job>, ran: Vec<Ran>, started: Instant) {
+        let number = self.progress.begin();
+        let wrote = self.connection.total_changes() != self.changes_before;
         let written = self.connection.prepare_cached("COMMIT").and_then(|mut commit| {
-            if self.connection.total_changes() != self.changes_before {
+            if wrote {
                 store::advance_mark(&self.connection)?;
             }
-            let begun = Instant::now();
-            let done = commit.raw_execute();
-            self.shared.metrics.fsync(begun.elapsed());
-            done
+            commit.raw_execute()
         });
         if let Err(error) = written {
             if error.sqlite_error_code() != Some(ErrorCode::DiskFull) {
@@ -349,45 +358,44 @@ impl Writer {
             tracing::error!(shard = self.shard, "the disk is full");
             self.undo_all();
             refuse(batch, Code::Overloaded);
+            self.hand_on(Told { number, ..Told::default() });
             return;
         }
+        self.reached += u64::from(wrote);
         self.shared.metrics.transaction(batch.len(), started.elapsed());
         self.paced_until = (batch.len() >= BUSY).then(|| started + PACE);
-        self.mark_due.get_or_insert_with(|| started + MARK_INTERVAL);
-        self.publish(batch, ran);
+        let told = Told { number, wrote: wrote.then_some(self.reached), ..self.to_be_told(batch, ran) };
+        self.hand_on(told);
     }
 
-    fn publish(&mut self, batch: &mut Vec<Job>, ran: Vec<Ran>) {
-        let mut changed: Vec<EnclaveId> = Vec::new();
-        let mut topics = Vec::new();
+    fn to_be_told(&mut self, batch: &mut Vec<Job>, ran: Vec<Ran>) -> Told {
+        let mut told = Told { requests: batch.len(), ..Told::default() };
         for (job, ran) in batch.drain(..).zip(ran) {
             match (job, ran) {
                 (Job::Call { call, reply, .. }, Ran::Call(result)) => {
-                    changed.extend(call.enclave);
-                    let reply_with = self.reply_of(call, result);
-                    if reply.send(reply_with).is_err() {
-                        tracing::trace!("nobody waits for an answer any more");
-                    }
+                    told.changed.extend(call.enclave);
+                    told.replies.push((reply, self.reply_of(call, result)));
                 }
-                (Job::Alarm(enclave), Ran::Alarm) => changed.push(enclave),
-                (Job::Fetched(..), Ran::Fetched(found)) => topics.extend(found),
+                (Job::Alarm(enclave), Ran::Alarm) => told.changed.push(enclave),
+                (Job::Fetched(..), Ran::Fetched(found)) => {
+                    told.wakes.extend(found.iter().flat_map(|topic| self.parked.remove(topic).unwrap_or_default()));
+                }
                 (Job::Call { .. } | Job::Alarm(_) | Job::Fetched(..) | Job::Stop, _) => {
                     unreachable!("each job has what came of it at the same place")
                 }
             }
         }
-        changed.sort_unstable();
-        changed.dedup();
-        self.shared.watches.announce(&changed);
-        for topic in topics {
-            self.wake(&topic);
-        }
         let effects = self.effects.take();
         if let Some(at) = effects.alarm {
             self.next_alarm = Some(self.next_alarm.map_or(at, |earlier| earlier.min(at)));
         }
-        if let Some(outbound) = self.shared.outbound.get() {
-            effects.fetches.into_iter().for_each(|fetch| outbound.submit(self.shard, fetch));
+        told.fetches = effects.fetches;
+        told
+    }
+
+    fn hand_on(&self, told: Told) {
+        if self.synced.send(told).is_err() {
+            storage_failed(self.shard, &"the syncing thread has gone");
         }
     }
 
@@ -414,14 +422,6 @@ impl Writer {
         self.parked.entry(topic).or_default().push(waker);
     }
 
-    fn wake(&mut self, topic: &Topic) {
-        for waker in self.parked.remove(topic).unwrap_or_default() {
-            if waker.send(()).is_err() {
-                tracing::trace!("a parked call has passed its deadline");
-            }
-        }
-    }
-
     fn undo_all(&mut self) {
         if !self.connection.is_autocommit() {
             self.require("ROLLBACK");
@@ -434,20 +434,6 @@ impl Writer {
     fn require(&self, sql: &'static str) {
         if let Err(error) = sqlite::execute(&self.connection, sql) {
             storage_failed(self.shard, &error);
-        }
-    }
-
-    fn follow_with_mark(&mut self, at_once: bool) {
-        let Some(due) = self.mark_due else { return };
-        if !at_once && due > Instant::now() {
-            return;
-        }
-        self.mark_due = None;
-        let written = store::transactions(&self.connection)
-            .map_err(|error| error.to_string())
-            .and_then(|reached| self.mark.write(reached).map_err(|error| error.to_string()));
-        if let Err(error) = written {
-            tracing::error!(shard = self.shard, %error, "the mark outside the database could not be written");
         }
     }
 }

@@ -84,7 +84,7 @@ fn a_text_is_not_the_value_it_spells() {
 /// A value of the state as it runs.
 fn slot(world: &World, enclave: &EnclaveId, name: &StateName<'_>) -> Option<[u8; 32]> {
     use kernel::View;
-    world.read(|host, _| service::view::Rows { rt: host, enclave }.slot(name)).expect("a slot").value()
+    world.read(|host, _| service::view::Rows { rt: host, enclave, warm: None }.slot(name)).expect("a slot").value()
 }
 
 /// C4. What operates a node is not for everybody.

@@ -1,0 +1,184 @@
+//! The thread that makes a shard's transactions durable and then lets everybody hear of them.
+//!
+//! The writer commits without waiting for the disk and begins the next transaction; this thread syncs the write-ahead log, once for all that
+//! was committed in the meantime, and only then sends answers, announcements and outbound requests, in the order of the transactions. So the CPU
+//! judges commits while the disk writes.
+//!
+//! SQLite commits with `synchronous=NORMAL`: it syncs the log itself before it moves pages into the database, and after a power cut it takes the log up to the
+//! first frame that is not whole. What a sync of the log has covered is therefore there again, whole, and nothing after a gap is.
+//!
+//! A reader sees what is committed, which may not be durable yet. [`Progress::settled`] is where its answer waits.
+
+use crate::engine::{Reply, Shared};
+use crate::stop::storage_failed;
+use crate::store::Mark;
+use protocol::EnclaveId;
+use service::runtime::Fetch;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+
+/// How often the mark outside the database follows.
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How far a shard has come: what is committed, and what of it is durable.
+#[derive(Debug)]
+pub struct Progress {
+    /// The number of the newest transaction that readers may see.
+    begun: AtomicU64,
+    durable: watch::Sender<u64>,
+}
+
+/// What a transaction leaves to be told once it is durable.
+#[derive(Default)]
+pub struct Told {
+    /// Its number, from [`Progress::begin`].
+    pub number: u64,
+    /// Jobs in it.
+    pub requests: usize,
+    /// Where the shard's mark stands with it, if it wrote anything.
+    pub wrote: Option<u64>,
+    /// Answers.
+    pub replies: Vec<(oneshot::Sender<Reply>, Reply)>,
+    /// Enclaves that have changed.
+    pub changed: Vec<EnclaveId>,
+    /// Parked calls to run again.
+    pub wakes: Vec<oneshot::Sender<()>>,
+    /// Requests to be sent.
+    pub fetches: Vec<Fetch>,
+}
+
+/// The thread's own things.
+pub struct Syncer {
+    /// Which shard.
+    pub shard: usize,
+    /// The write-ahead log; none where nothing has to outlive the process.
+    pub log: Option<PathBuf>,
+    /// The shard's mark.
+    pub mark: Mark,
+    /// What every thread of the engine sees.
+    pub shared: Arc<Shared>,
+    /// How far it has come.
+    pub progress: Arc<Progress>,
+    /// What the writer has committed.
+    pub queue: Receiver<Told>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Progress { begun: AtomicU64::new(0), durable: watch::channel(0).0 }
+    }
+}
+
+impl Progress {
+    /// The next transaction's number. To be taken before its COMMIT: whoever sees the transaction then waits for it.
+    pub fn begin(&self) -> u64 {
+        self.begun.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Waits until all that a read which has just ended may have seen is durable.
+    pub async fn settled(&self) {
+        let seen = self.begun.load(Ordering::Acquire);
+        if *self.durable.borrow() >= seen {
+            return;
+        }
+        let mut durable = self.durable.subscribe();
+        // The sender lives in `self`.
+        let settled = durable.wait_for(|durable| *durable >= seen).await.is_ok();
+        tracing::trace!(settled, "a read was of what is durable");
+    }
+}
+
+impl Syncer {
+    /// Works until the writer has gone and everything it left is durable and told.
+    pub fn work(mut self) {
+        let mut file = None;
+        let mut unmarked: Option<(Instant, u64)> = None;
+        let mut taken = Vec::new();
+        loop {
+            let ended = self.take(&mut taken, unmarked.map(|(due, _)| due));
+            if let Some(reached) = taken.iter().filter_map(|told| told.wrote).max() {
+                self.sync(&mut file);
+                let due = unmarked.map_or_else(|| Instant::now() + MARK_INTERVAL, |(due, _)| due);
+                unmarked = Some((due, reached));
+            }
+            self.tell(&mut taken);
+            if let Some((due, reached)) = unmarked
+                && (ended || due <= Instant::now())
+            {
+                self.follow_with_mark(reached);
+                unmarked = None;
+            }
+            if ended {
+                return;
+            }
+        }
+    }
+
+    /// Waits for a transaction, then takes all there are. Answers whether that was the end.
+    fn take(&self, taken: &mut Vec<Told>, due: Option<Instant>) -> bool {
+        let first = match due {
+            None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due) => self.queue.recv_timeout(due.saturating_duration_since(Instant::now())),
+        };
+        match first {
+            Ok(told) => taken.push(told),
+            Err(RecvTimeoutError::Timeout) => return false,
+            Err(RecvTimeoutError::Disconnected) => return true,
+        }
+        taken.extend(self.queue.try_iter());
+        false
+    }
+
+    fn sync(&self, file: &mut Option<File>) {
+        let Some(path) = &self.log else { return };
+        let begun = Instant::now();
+        let synced = match file {
+            Some(file) => file.sync_data(),
+            // SQLite has made it by now, and keeps it for as long as a connection is open.
+            None => File::open(path).and_then(|opened| file.insert(opened).sync_data()),
+        };
+        self.shared.metrics.fsync(begun.elapsed());
+        if let Err(error) = synced {
+            storage_failed(self.shard, &error);
+        }
+    }
+
+    fn tell(&self, taken: &mut Vec<Told>) {
+        let Some(newest) = taken.last().map(|told| told.number) else { return };
+        self.shared.metrics.synced(taken.iter().map(|told| told.requests).sum());
+        self.progress.durable.send_replace(newest);
+        let mut changed = Vec::new();
+        for told in taken.drain(..) {
+            for (reply, answer) in told.replies {
+                if reply.send(answer).is_err() {
+                    tracing::trace!("nobody waits for an answer any more");
+                }
+            }
+            changed.extend(told.changed);
+            for wake in told.wakes {
+                if wake.send(()).is_err() {
+                    tracing::trace!("a parked call has passed its deadline");
+                }
+            }
+            if let Some(outbound) = self.shared.outbound.get() {
+                told.fetches.into_iter().for_each(|fetch| outbound.submit(self.shard, fetch));
+            }
+        }
+        changed.sort_unstable();
+        changed.dedup();
+        self.shared.watches.announce(&changed);
+    }
+
+    fn follow_with_mark(&mut self, reached: u64) {
+        if let Err(error) = self.mark.write(reached) {
+            let error: &io::Error = &error;
+            tracing::error!(shard = self.shard, %error, "the mark outside the database could not be written");
+        }
+    }
+}
