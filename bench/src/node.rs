@@ -1,14 +1,22 @@
-//! A node of its own for a round, as a process.
+//! A node of its own for a measurement, as a process.
 
+use crate::answer::Answer;
+use crate::request::Request;
 use anyhow::{Context, ensure};
 use protocol::json::{self, MAX_DEPTH};
 use protocol::{Json, PublicKey};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// How long a node may take to start.
+const START: Duration = Duration::from_secs(120);
 
 /// Whether the node's syncs are counted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,44 +27,68 @@ pub enum Trace {
     Syncs,
 }
 
-/// A running node; it ends with this value.
+/// How a process is ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// SIGTERM: it may finish what it does.
+    Asked,
+    /// SIGKILL, as a power cut would.
+    Killed,
+}
+
+/// A running node; process and data end with this value.
 pub struct Node {
     child: Child,
     address: SocketAddr,
     admin: SocketAddr,
-    trace: Option<PathBuf>,
+    sequencer: PublicKey,
+    encd: PathBuf,
+    trace: Trace,
     folder: tempfile::TempDir,
 }
 
+/// Memory of a process that is resident, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Resident {
+    /// All of it (`VmRSS`).
+    pub all: u64,
+    /// What no file stands behind (`RssAnon`).
+    pub anonymous: u64,
+    /// What the process maps of files (`RssFile`).
+    pub files: u64,
+}
+
 impl Node {
-    /// Starts it on free ports with an empty data folder.
-    pub fn start(encd: &Path, trace: Trace) -> anyhow::Result<Node> {
+    /// Starts it on free ports of loopback with an empty data folder and further lines of configuration.
+    pub fn start(encd: &Path, trace: Trace, config: &str) -> anyhow::Result<Node> {
         let folder = tempfile::tempdir()?;
-        let (address, admin) = (free()?, free()?);
-        let path = (trace == Trace::Syncs).then(|| folder.path().join("syncs"));
-        let mut command = match &path {
-            None => Command::new(encd),
-            Some(path) => {
-                let mut strace = Command::new("strace");
-                strace.args(["-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o"]).arg(path).arg(encd);
-                strace
-            }
-        };
-        let child = command
-            .args(["--listen", &address.to_string(), "--admin-listen", &admin.to_string(), "--data"])
-            .arg(folder.path().join("data"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("encd (and strace) must be there")?;
-        let node = Node { child, address, admin, trace: path, folder };
-        let since = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            ensure!(since.elapsed() < Duration::from_secs(20), "the node did not start in {:?}", node.folder.path());
-            std::thread::sleep(Duration::from_millis(20));
+        fs::write(folder.path().join("encd.toml"), config)?;
+        let (child, [address, admin, key]) = launch(encd, trace, folder.path())?;
+        let sequencer = PublicKey::parse(&key).ok().context("the banner shows no key")?;
+        Ok(Node {
+            child,
+            address: address.parse()?,
+            admin: admin.parse()?,
+            sequencer,
+            encd: encd.to_owned(),
+            trace,
+            folder,
+        })
+    }
+
+    /// Ends the process and starts another one on the same data. `between` runs while there is none. Answers when the new one was
+    /// executed.
+    pub fn restart(&mut self, end: End, between: impl FnOnce()) -> anyhow::Result<Instant> {
+        match end {
+            End::Killed => self.child.kill()?,
+            End::Asked => kill_process(Pid::from_child(&self.child), Signal::TERM)?,
         }
-        Ok(node)
+        self.child.wait()?;
+        between();
+        let executed = Instant::now();
+        let (child, [address, admin, _]) = launch(&self.encd, self.trace, self.folder.path())?;
+        (self.child, self.address, self.admin) = (child, address.parse()?, admin.parse()?);
+        Ok(executed)
     }
 
     /// Where it listens.
@@ -64,79 +96,133 @@ impl Node {
         self.address
     }
 
+    /// The key that sequences new enclaves.
+    pub fn sequencer(&self) -> PublicKey {
+        self.sequencer
+    }
+
     /// CPU time that the process has used.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
+        // The kernel's unit towards programs, whatever its own clock is (`USER_HZ`).
         const TICK_MS: u64 = 10;
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().context("stat")?.split_whitespace().collect();
-        let ticks =
-            fields.get(11).context("utime")?.parse::<u64>()? + fields.get(12).context("stime")?.parse::<u64>()?;
-        Ok(Duration::from_millis(ticks * TICK_MS))
+        let mut fields = stat.rsplit(')').next().context("stat")?.split_whitespace().skip(11);
+        let mut ticks = || anyhow::Ok(fields.next().context("utime and stime")?.parse::<u64>()?);
+        Ok(Duration::from_millis((ticks()? + ticks()?) * TICK_MS))
     }
 
-    /// The key that sequences new enclaves.
-    pub fn sequencer(&self) -> anyhow::Result<PublicKey> {
-        let info = self.info()?;
-        let text = info.member("sequencer").and_then(Json::as_text).context("GET / names a sequencer")?;
-        PublicKey::parse(text).ok().context("a key")
+    /// Its memory.
+    pub fn resident(&self) -> anyhow::Result<Resident> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let kib = line.and_then(|rest| rest.split_whitespace().next()).with_context(|| name.to_owned())?;
+            anyhow::Ok(kib.parse::<u64>()? * 1024)
+        };
+        Ok(Resident { all: bytes("VmRSS")?, anonymous: bytes("RssAnon")?, files: bytes("RssFile")? })
     }
 
-    /// The node's clock.
-    pub fn now(&self) -> anyhow::Result<u64> {
-        self.info()?.member("time").and_then(Json::as_uint).context("GET / says the time")
+    /// Asks once, on a connection of its own; answers the body of a 200.
+    pub fn ask(&self, request: &Request) -> anyhow::Result<Vec<u8>> {
+        ask(self.address, request)
     }
 
-    fn info(&self) -> anyhow::Result<Json> {
-        let (_, body) = exchange(self.address, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
-        json::parse(&body, MAX_DEPTH).ok().context("JSON")
-    }
-
-    /// Posts a commit; answers the status.
-    pub fn post(&self, body: &str) -> anyhow::Result<u16> {
-        let head = format!(
-            "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        Ok(exchange(self.address, &format!("{head}{body}"))?.0)
+    /// Asks once; the answer is JSON.
+    pub fn ask_json(&self, request: &Request) -> anyhow::Result<Json> {
+        json::parse(&self.ask(request)?, MAX_DEPTH).ok().context("the answer is no JSON")
     }
 
     /// The value of a metric without labels.
     pub fn metric(&self, name: &str) -> anyhow::Result<u64> {
-        let request = "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
-        let (_, body) = exchange(self.admin, request)?;
-        let text = String::from_utf8(body)?;
+        let request = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".to_vec().into_boxed_slice();
+        let text = String::from_utf8(ask(self.admin, &request)?)?;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(line.with_context(|| format!("/metrics has no {name}"))?.trim().parse::<f64>()? as u64)
     }
 
     /// Syncs that strace has seen so far.
     pub fn syncs(&self) -> anyhow::Result<u64> {
-        let path = self.trace.as_ref().context("the node is not traced")?;
-        let text = fs::read_to_string(path)?;
+        ensure!(self.trace == Trace::Syncs, "the node is not traced");
+        let text = fs::read_to_string(self.folder.path().join("syncs"))?;
         Ok(text.lines().filter(|line| line.contains("sync(") && !line.contains("resumed")).count() as u64)
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            eprintln!("the node had ended by itself, {status}:\n{log}");
+            return;
+        }
         if let Err(error) = self.child.kill().and_then(|()| self.child.wait().map(drop)) {
             eprintln!("the node did not end: {error}");
         }
-        // Under strace the node is the tracer's child.
-        drop(Command::new("pkill").args(["-9", "-f"]).arg(self.folder.path()).status());
     }
 }
 
-fn free() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+fn ask(address: SocketAddr, request: &Request) -> anyhow::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(request)?;
+    let mut answer = Answer::new();
+    while !answer.read(&mut stream)? {}
+    ensure!(answer.status() == 200, "refused: {} {}", answer.status(), String::from_utf8_lossy(&answer.body()));
+    Ok(answer.body().into_owned())
 }
 
-fn exchange(address: SocketAddr, request: &str) -> anyhow::Result<(u16, Vec<u8>)> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let head = answer.windows(4).position(|window| window == b"\r\n\r\n").context("an HTTP answer")?;
-    let status = std::str::from_utf8(&answer[..head])?.split(' ').nth(1).context("a status")?.parse()?;
-    Ok((status, answer.split_off(head + 4)))
+/// Starts the process and reads its banner: address, admin address, key.
+fn launch(encd: &Path, trace: Trace, folder: &Path) -> anyhow::Result<(Child, [String; 3])> {
+    let mut command = match trace {
+        Trace::Off => Command::new(encd),
+        Trace::Syncs => {
+            // -D: strace runs aside, and the process that is started here is the node itself.
+            let mut strace = Command::new("strace");
+            strace.args(["-D", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o"]);
+            strace.arg(folder.join("syncs")).arg(encd);
+            strace
+        }
+    };
+    let mut child = command
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
+        .arg(folder.join("data"))
+        .arg("--config")
+        .arg(folder.join("encd.toml"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(folder.join("log"))?)
+        .spawn()
+        .with_context(|| match trace {
+            Trace::Off => format!("{} does not run", encd.display()),
+            Trace::Syncs => "strace is missing: apt-get install strace".into(),
+        })?;
+    let banner = read_banner(child.stdout.take().context("its standard output is a pipe")?);
+    match banner {
+        Some(banner) => Ok((child, banner)),
+        None => {
+            child.kill()?;
+            child.wait()?;
+            let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+            anyhow::bail!("the node did not start: {log}")
+        }
+    }
+}
+
+/// Address, admin address and key, in the order in which the banner shows them. What comes later is read and dropped, so that the node
+/// never waits for its reader.
+fn read_banner(out: ChildStdout) -> Option<[String; 3]> {
+    let (send, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let mut lines = BufReader::new(out).lines().map_while(Result::ok);
+        while lines.by_ref().next().is_some_and(|line| send.send(line).is_ok()) {}
+        lines.for_each(drop);
+    });
+    let until = Instant::now() + START;
+    let value = |name: &str| loop {
+        let line = lines.recv_timeout(until.saturating_duration_since(Instant::now())).ok()?;
+        let mut words = line.split_whitespace();
+        if words.next() == Some(name) {
+            return words.next().map(|word| word.trim_start_matches("http://").to_owned());
+        }
+    };
+    Some([value("node")?, value("admin")?, value("key")?])
 }

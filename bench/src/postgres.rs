@@ -1,6 +1,7 @@
 //! The peer: a PostgreSQL of its own, from the distribution's packages, run as its own user, durable as it comes.
 
 use anyhow::{Context, ensure};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 pub struct Postgres {
     binaries: PathBuf,
     folder: tempfile::TempDir,
+    port: String,
 }
 
 /// What pgbench said.
@@ -22,17 +24,20 @@ pub struct Inserts {
 impl Postgres {
     /// Makes a cluster and starts it; `synchronous_commit` and `fsync` are on, and are checked.
     pub fn start() -> anyhow::Result<Postgres> {
+        ensure!(rustix::process::geteuid().is_root(), "be root: a cluster runs as the user postgres");
         let binaries = std::fs::read_dir("/usr/lib/postgresql")
             .context("not installed: apt-get install postgresql")?
             .filter_map(|entry| entry.ok().map(|entry| entry.path().join("bin")))
             .find(|path| path.join("initdb").exists())
             .context("no initdb: apt-get install postgresql")?;
         let folder = tempfile::tempdir()?;
-        let peer = Postgres { binaries, folder };
+        // Free at this moment; the cluster takes it a second later.
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+        let peer = Postgres { binaries, folder, port };
         run(Command::new("chown").arg("postgres").arg(peer.folder.path()))?;
         let data = peer.data();
         peer.as_postgres("initdb", &["-D", &data, "-A", "trust", "-E", "UTF8", "--no-locale"])?;
-        let options = format!("-k {} -c listen_addresses=127.0.0.1 -p {PORT}", peer.folder.path().display());
+        let options = format!("-k {} -c listen_addresses=127.0.0.1 -p {}", peer.folder.path().display(), peer.port);
         peer.as_postgres("pg_ctl", &["-D", &data, "-w", "-o", &options, "-l", &format!("{data}.log"), "start"])?;
         let durable = peer.psql("SHOW synchronous_commit; SHOW fsync;")?;
         ensure!(durable.split_whitespace().eq(["on", "on"]), "the peer is not durable: {durable}");
@@ -40,13 +45,19 @@ impl Postgres {
         Ok(peer)
     }
 
-    /// One round of pgbench, prepared statements over TCP.
+    /// The version, as the server says it.
+    pub fn version(&self) -> anyhow::Result<String> {
+        Ok(self.psql("SHOW server_version")?.trim().to_owned())
+    }
+
+    /// One round of pgbench, prepared statements over TCP, into an empty table with nothing left to be written back.
     pub fn inserts(&self, clients: usize, time: Duration) -> anyhow::Result<Inserts> {
+        self.psql("TRUNCATE commits RESTART IDENTITY")?;
+        self.psql("CHECKPOINT")?;
         let script = self.folder.path().join("insert.sql");
         std::fs::write(&script, include_str!("../insert.sql"))?;
-        let (clients, seconds) = (clients.to_string(), time.as_secs().to_string());
+        let (clients, seconds) = (clients.to_string(), time.as_secs().max(1).to_string());
         let script = script.display().to_string();
-        let port = PORT.to_string();
         let text = self.as_postgres(
             "pgbench",
             &[
@@ -64,7 +75,7 @@ impl Postgres {
                 "-h",
                 "127.0.0.1",
                 "-p",
-                &port,
+                &self.port,
                 "postgres",
             ],
         )?;
@@ -82,8 +93,7 @@ impl Postgres {
     }
 
     fn psql(&self, sql: &str) -> anyhow::Result<String> {
-        let port = PORT.to_string();
-        self.as_postgres("psql", &["-h", "127.0.0.1", "-p", &port, "-At", "-c", sql, "postgres"])
+        self.as_postgres("psql", &["-h", "127.0.0.1", "-p", &self.port, "-At", "-c", sql, "postgres"])
     }
 
     fn as_postgres(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
@@ -91,9 +101,6 @@ impl Postgres {
         run(Command::new("runuser").args(["-u", "postgres", "--"]).arg(program).args(arguments).current_dir("/"))
     }
 }
-
-/// A port that the distribution's own cluster does not use.
-const PORT: u16 = 55432;
 
 impl Drop for Postgres {
     fn drop(&mut self) {
