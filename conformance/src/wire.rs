@@ -121,7 +121,7 @@ impl Connection {
                 let len = len.parse().map_err(|_| broken("Content-Length"))?;
                 self.read_exactly(len)?
             }
-            (None, None) if status == 204 || status == 101 => Vec::new(),
+            (None, None) if status == 204 || status < 200 => Vec::new(),
             _ => return Err(broken("an answer of unknown length")),
         };
         Ok(Answer { status, headers, body })
