@@ -133,9 +133,9 @@ fn text_hex(value: Json, name: &'static str) -> Result<[u8; 32], Rejection> {
     value.as_text().and_then(|text| protocol::ids::parse_hex(text).ok()).ok_or_else(|| wrong(name))
 }
 
-pub(crate) fn query_enclave(query: &str) -> Result<Option<EnclaveId>, Rejection> {
+pub(crate) fn query_enclave(at: Option<EnclaveId>, query: &str) -> Result<Option<EnclaveId>, Rejection> {
     let mut fields = parse_query(query)?;
-    let enclave = take_enclave(None, &mut fields)?;
+    let enclave = take_enclave(at, &mut fields)?;
     fields.finish()?;
     Ok(enclave)
 }

@@ -117,8 +117,7 @@ pub fn resolve(resolver: &Resolver, line: &RequestLine, upgrade: bool, body: &[u
     }
     let (target, route) = find(line)?;
     if upgrade && route.does == Does::NodeInfo {
-        let enclave = target.enclave.map_or_else(|| query_enclave(&line.query), |id| Ok(Some(id)))?;
-        return Ok(Resolved::Upgrade(enclave));
+        return Ok(Resolved::Upgrade(query_enclave(target.enclave, &line.query)?));
     }
     match (route.does, target.enclave) {
         (Does::NodeInfo, Some(_)) => {
