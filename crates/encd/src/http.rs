@@ -6,8 +6,8 @@ use crate::host::{Asked, Host, Peer};
 use crate::listener::Alive;
 use crate::{envelope, hooks, lines, provision, takeup, websocket};
 use axum::body::Body;
-use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, UPGRADE};
-use axum::http::{HeaderMap, Method, Request, Response as HttpResponse, StatusCode};
+use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, UPGRADE};
+use axum::http::{HeaderMap, Method, Request, Response as HttpResponse, StatusCode, Version};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use protocol::code::Detail;
@@ -74,6 +74,9 @@ pub async fn answer(
     let peer = peer(&host, arrival, request.headers());
     let open_to_all = cross_origin(&line);
     let mut response = match host.chain.arriving(peer.address) {
+        Ok(()) if !names_its_host(&request) => {
+            http_response(unread(&host, &peer, Response::error(&Code::InvalidStructure.into())))
+        }
         Ok(()) => serve(&host, &peer, (&line, upgrade), request).await?,
         Err(rejection) => http_response(unread(&host, &peer, hooks::refusal(&rejection, None))),
     };
@@ -214,6 +217,14 @@ fn peer(host: &Host, arrival: Arrival, headers: &HeaderMap) -> Peer {
         },
         bearer: bearer(headers).map(str::to_owned),
         alive,
+    }
+}
+
+/// Whether it says once whom it is for, as RFC 9112 (3.2) demands: of two `Host`s a proxy before the node may have believed the other.
+fn names_its_host(request: &Request<Incoming>) -> bool {
+    match request.headers().get_all(HOST).iter().count() {
+        0 => request.version() < Version::HTTP_11,
+        count => count == 1,
     }
 }
 
