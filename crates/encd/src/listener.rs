@@ -20,6 +20,10 @@ use tokio::time::{Sleep, sleep};
 /// How long to wait before the next connection is taken when the system has no room for one.
 const NO_ROOM: Duration = Duration::from_millis(100);
 
+/// Bytes of a request's head. So much is also read of a connection before the request takes it: with every connection that there may be,
+/// 640 MB.
+const MAX_HEAD_LEN: usize = 64 << 10;
+
 /// Held by a connection and by what goes on after it, a WebSocket: until the last is dropped it counts among the connections, and a stop
 /// waits for it.
 #[derive(Clone, Debug)]
@@ -84,6 +88,8 @@ async fn connection_task(stream: TcpStream, host: Arc<Host>, arrival: Arrival) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(listen.header_timeout_ms))
+        .max_buf_size(MAX_HEAD_LEN)
+        .max_header_size(MAX_HEAD_LEN)
         .serve_connection(io, service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
