@@ -83,6 +83,8 @@ pub struct Listen {
     pub trusted_proxies: Vec<IpAddr>,
     /// Connections held at once; more wait in the kernel's queue.
     pub max_connections: usize,
+    /// KiB that bodies beyond 64 KiB have together while they arrive and are judged; beyond it the answer is `overloaded`.
+    pub bodies_kib: usize,
     /// Milliseconds for a request's head to arrive, also how long an idle connection is kept.
     pub header_timeout_ms: u64,
     /// Milliseconds for a request's body to arrive, beyond what it takes at 64 KB a second.
@@ -214,6 +216,7 @@ impl Default for Listen {
             public_url: None,
             trusted_proxies: Vec::new(),
             max_connections: 10_000,
+            bodies_kib: 128 << 10,
             header_timeout_ms: 30_000,
             body_timeout_ms: 30_000,
             write_timeout_ms: 30_000,
@@ -310,6 +313,9 @@ impl Config {
         }
         if largest > u32::MAX as usize {
             bail!("the limits of a body must be below 4 GiB");
+        }
+        if self.listen.bodies_kib < largest.div_ceil(1 << 10) {
+            bail!("listen.bodies_kib must have room for the largest body that the limits allow");
         }
         self.outbound.check()?;
         self.disk.check()?;

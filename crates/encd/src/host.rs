@@ -1,6 +1,7 @@
 //! A running node, as each request finds it, and what every request goes through whatever brought it: admission.
 
 use crate::admin::Admin;
+use crate::body::Room;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::{EngineHandle, hash_of};
@@ -46,6 +47,8 @@ pub struct Host {
     pub admin: Admin,
     /// One permit for each connection of the services' listeners.
     pub connections: Arc<Semaphore>,
+    /// Memory for bodies.
+    pub bodies: Room,
     /// Sockets by address.
     pub sockets: Tally<IpAddr>,
     /// Subscriptions by identity; those of strangers are counted with their sockets.
@@ -99,6 +102,7 @@ impl Host {
             guard: DiskGuard::watch(folder, &config.disk),
             admin: Admin::from_config(&config)?,
             connections: Arc::new(Semaphore::new(config.listen.max_connections)),
+            bodies: Room::new(config.listen.bodies_kib),
             sockets: Tally::new(config.websocket.sockets_per_address),
             subscriptions: Tally::new(config.websocket.subscriptions_per_identity),
             openapi: Bytes::from(openapi::openapi(engine.facts()).to_jcs()),

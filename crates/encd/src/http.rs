@@ -108,15 +108,14 @@ async fn serve(
     let limit = body_limit(&host.engine.facts().limits, line);
     let time = Duration::from_millis(host.config.listen.body_timeout_ms);
     let (parts, incoming) = request.into_parts();
-    let body = match body::read(incoming, limit, time).await {
+    let (body, _held) = match body::read(incoming, limit, time, &host.bodies).await {
         Ok(body) => body,
         Err(Unreadable::Broken) => return Err(Broken),
         Err(Unreadable::TooLarge) => {
             let rejection = Rejection::with(Code::TooLarge, Detail::Limit(limit as u64));
-            let mut response = http_response(unread(host, peer, Response::error(&rejection)));
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            return Ok(response);
+            return Ok(cut_off(host, peer, &rejection));
         }
+        Err(Unreadable::NoRoom) => return Ok(cut_off(host, peer, &Code::Overloaded.into())),
     };
     let len = body.len();
     let response = match host.resolving(|resolver| resolve(resolver, line, upgrade, &body)) {
@@ -136,6 +135,13 @@ async fn serve(
         Ok(Resolved::Lines | Resolved::Upgrade(_)) => Response::error(&Code::InvalidRoute.into()),
     };
     Ok(http_response(response))
+}
+
+/// The answer to a request whose body is not read to its end.
+fn cut_off(host: &Host, peer: &Peer, rejection: &Rejection) -> HttpResponse<Body> {
+    let mut response = http_response(unread(host, peer, Response::error(rejection)));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// The host's own routes.

@@ -5,7 +5,7 @@
 //! verified into the writers' queues in order, one writes the answers. Each waits for the next when that is behind, so a sender
 //! that is faster than the disk is held back by its connection, never refused.
 
-use crate::body::{self, Streamed};
+use crate::body::{self, Held, Streamed};
 use crate::engine::Pending;
 use crate::host::{Asked, Host, Peer, refusal_code};
 use axum::body::Body;
@@ -95,7 +95,7 @@ impl Stream {
         let limits = self.host.engine.facts().limits;
         let time = Duration::from_millis(self.host.config.listen.body_timeout_ms);
         let mut splitter = Splitter::new(limits.commit_len);
-        let (mut len, mut count) = (0, 0);
+        let (mut len, mut count, mut held) = (0, 0, Held::default());
         let cut = loop {
             let received = match body::next(&mut body, Instant::now() + time).await {
                 Ok(Some(received)) => received,
@@ -113,6 +113,9 @@ impl Stream {
             }
             if too_many {
                 break Some(Rejection::with(Code::LimitExceeded, Detail::Limit(limits.lines as u64)));
+            }
+            if !self.host.bodies.hold(&mut held, splitter.partial.len()) {
+                break Some(Code::Overloaded.into());
             }
             if len > limits.lines_len {
                 break Some(Rejection::with(Code::TooLarge, Detail::Limit(limits.lines_len as u64)));
