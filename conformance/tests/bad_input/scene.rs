@@ -10,8 +10,11 @@ use protocol::schnorr::KeyPair;
 use protocol::session::Session;
 use protocol::transport::{Nonce, TransportKeys};
 use protocol::{Code, Commit, EnclaveId, Json, PublicKey, Receipt, Signature};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// How long something that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// The byte of the key that the other enclave is sequenced by.
 const OTHER_KEY: u8 = 0x66;
 /// What anybody can compute for alice without her key, taken from the golden vectors' forged session; it has long been over, too.
@@ -83,6 +86,11 @@ impl Scene {
         Draft::new(self.enclave, event_type, &json(content), now() + 600_000).sign(who).into_commit()
     }
 
+    /// A commit that must be taken.
+    pub fn say(&self, who: &KeyPair, event_type: &str, content: &str) -> Receipt {
+        take(&self.node, &self.commit(who, event_type, content))
+    }
+
     /// `{from, session}` of somebody.
     pub fn by(&self, who: &KeyPair) -> String {
         format!("{{{}}}", self.members(who))
@@ -120,6 +128,20 @@ impl Scene {
         let sealed = self.sealed(now(), self.enclave);
         let answer = self.post("/", &sealed);
         assert!(answer.status == 200 && answer.json().member("ciphertext").is_some(), "{}", answer.text());
+    }
+
+    /// A Query of bob's that is spelled with so many spaces.
+    pub fn padded_query(&self, spaces: usize) -> String {
+        let members = self.members(&self.bob);
+        let query = format!(r#"{{"type":"Query","enclave":"{}",{members}}}"#, self.enclave);
+        format!("{query}{}", " ".repeat(spaces.saturating_sub(query.len())))
+    }
+
+    /// A number that the node counts.
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = wire::ask(&self.node.admin, &Ask::get("/metrics")).text();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name} is counted: {text}"))
     }
 
     fn members(&self, who: &KeyPair) -> String {
@@ -231,6 +253,17 @@ impl Scene {
             protocol::ids::hex(&sealed.nonce.0),
             protocol::ids::hex(&sealed.ciphertext)
         )
+    }
+}
+
+/// Waits until something is so.
+///
+/// # Panics
+/// Where it never is.
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}");
     }
 }
 
