@@ -3,6 +3,7 @@
 //! sent to, are scenarios of their own. A node's memory is looked at after all of them.
 
 mod crowds;
+mod forgery;
 mod memory;
 mod outward;
 mod pace;

@@ -3,9 +3,9 @@
 use conformance::encd::Encd;
 use std::fs;
 
-/// KiB that a node may have had resident at any time in these tests. In the tests that are its measure it holds the bodies and frames of
-/// strangers up to its own limits ([limits.md](../../../docs/limits.md), Memory); beside them some 30 MiB are its code, threads, and
-/// database pages.
+/// KiB that a node may have had resident at any time in these tests. By default bodies have 128 MiB together, a hundred frames of 1 MiB
+/// about as much, ten thousand connections some 200 MiB (`docs/limits.md`, Memory); the tests do one of these to a node, and twenty
+/// MiB are its code, its threads and its pages.
 pub const MOST_KIB: u64 = 384 << 10;
 
 /// The most that was resident of a node until now, in KiB.

@@ -89,9 +89,9 @@ fn a_name_that_changes_is_judged_each_time_and_dialled_as_judged() {
     let plain = format!("http://hook.example:{port}/");
     let first = runtime.block_on(client.post(&plain, "{}".into()));
     assert_eq!(first, Ok((200, b"{}".to_vec())), "the first time it leads to an endpoint");
-    for place in 1..leads.len() {
+    for (place, addresses) in leads.iter().enumerate().skip(1) {
         let refused = runtime.block_on(client.post(&url, "{}".into()));
-        assert_eq!(refused, Err(NoAnswer::Address), "{:?}", leads[place]);
+        assert_eq!(refused, Err(NoAnswer::Address), "{addresses:?}");
         assert_eq!(asked.load(Ordering::SeqCst), place + 1, "a name is asked once a request");
     }
     let listener = answers.join().expect("it does not panic");
