@@ -14,6 +14,8 @@ use protocol::{Commit, EnclaveId, Json, PublicKey, Receipt, Signature};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// The operator's token, where a node has one.
+pub const ADMIN_TOKEN: &str = "a token that only the operator knows";
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The byte of the key that the other enclave is sequenced by.
@@ -319,7 +321,8 @@ fn manifest_elsewhere(node: &Encd, people: [&KeyPair; 2]) -> Commit {
     let secret = format!("{OTHER_KEY:02x}").repeat(32);
     let body = format!(r#"{{"enclave_id":"{}","sequencer_priv":"{secret}"}}"#, manifest.enclave);
     let path = format!("/{}/init-with-priv", manifest.enclave);
-    let answer = wire::ask(&node.address, &Ask::post(&path, body));
+    let ask = Ask::post(&path, body).header("Authorization", &format!("Bearer {ADMIN_TOKEN}"));
+    let answer = wire::ask(&node.address, &ask);
     assert_eq!(answer.status, 200, "{}", answer.text());
     manifest
 }

@@ -61,8 +61,13 @@ impl Room {
 }
 
 /// Reads a whole body of at most `limit` bytes within `time`, and what so many bytes take a slow sender; with it comes what it holds of
-/// the room.
-pub async fn read(mut body: Incoming, limit: usize, time: Duration, room: &Room) -> Result<(Bytes, Held), Unreadable> {
+/// the room, where it is counted.
+pub async fn read(
+    mut body: Incoming,
+    limit: usize,
+    time: Duration,
+    room: Option<&Room>,
+) -> Result<(Bytes, Held), Unreadable> {
     let deadline = Instant::now() + time + Duration::from_millis(limit as u64 / SLOWEST);
     let mut held = Held::default();
     if body.size_hint().lower() > limit as u64 {
@@ -81,7 +86,7 @@ pub async fn read(mut body: Incoming, limit: usize, time: Duration, room: &Room)
             drain(body, deadline).await;
             return Err(Unreadable::TooLarge);
         }
-        if !room.hold(&mut held, len) {
+        if room.is_some_and(|room| !room.hold(&mut held, len)) {
             drop((whole, held));
             drain(body, deadline).await;
             return Err(Unreadable::NoRoom);

@@ -83,7 +83,8 @@ pub struct Listen {
     pub trusted_proxies: Vec<IpAddr>,
     /// Connections held at once; more wait in the kernel's queue.
     pub max_connections: usize,
-    /// KiB that bodies beyond 64 KiB have together while they arrive and are judged; beyond it the answer is `overloaded`.
+    /// KiB that bodies beyond 64 KiB have together while they arrive and are judged, and snapshots as much again; beyond it the answer
+    /// is `overloaded`.
     pub bodies_kib: usize,
     /// Milliseconds for a request's head to arrive, also how long an idle connection is kept.
     pub header_timeout_ms: u64,

@@ -47,8 +47,10 @@ pub struct Host {
     pub admin: Admin,
     /// One permit for each connection of the services' listeners.
     pub connections: Arc<Semaphore>,
-    /// Memory for bodies.
+    /// Memory for bodies that are no snapshots.
     pub bodies: Room,
+    /// Memory for the snapshots that others than the operator send.
+    pub snapshots: Room,
     /// Sockets by address.
     pub sockets: Tally<IpAddr>,
     /// Subscriptions by identity; those of strangers are counted with their sockets.
@@ -103,6 +105,7 @@ impl Host {
             admin: Admin::from_config(&config)?,
             connections: Arc::new(Semaphore::new(config.listen.max_connections)),
             bodies: Room::new(config.listen.bodies_kib),
+            snapshots: Room::new(config.listen.bodies_kib),
             sockets: Tally::new(config.websocket.sockets_per_address),
             subscriptions: Tally::new(config.websocket.subscriptions_per_identity),
             openapi: Bytes::from(openapi::openapi(engine.facts()).to_jcs()),

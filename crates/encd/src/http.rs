@@ -1,7 +1,7 @@
 //! One HTTP request: read, resolved, judged, answered.
 
 use crate::admin::{bearer, client_address};
-use crate::body::{self, Unreadable};
+use crate::body::{self, Room, Unreadable};
 use crate::host::{Asked, Host, Peer};
 use crate::listener::Alive;
 use crate::{envelope, hooks, lines, provision, takeup, websocket};
@@ -108,7 +108,7 @@ async fn serve(
     let limit = body_limit(&host.engine.facts().limits, line);
     let time = Duration::from_millis(host.config.listen.body_timeout_ms);
     let (parts, incoming) = request.into_parts();
-    let (body, _held) = match body::read(incoming, limit, time, &host.bodies).await {
+    let (body, _held) = match body::read(incoming, limit, time, room(host, peer, line)).await {
         Ok(body) => body,
         Err(Unreadable::Broken) => return Err(Broken),
         Err(Unreadable::TooLarge) => {
@@ -235,8 +235,22 @@ fn names_its_host(request: &Request<Incoming>) -> bool {
 }
 
 fn is_streamed(line: &RequestLine) -> bool {
-    let route = parse_target(&line.path).ok().and_then(|target| find(&ENC_NODE, &line.method, &target.rest).ok());
-    route.is_some_and(|route| route.does == Does::Commits)
+    does(line) == Some(Does::Commits)
+}
+
+fn does(line: &RequestLine) -> Option<Does> {
+    let target = parse_target(&line.path).ok()?;
+    find(&ENC_NODE, &line.method, &target.rest).ok().map(|route| route.does)
+}
+
+/// Whose memory a body is counted to. Snapshots are large and may come slowly: strangers who send them take no other body's place, nor
+/// the operator's, whose own are not counted.
+fn room<'a>(host: &'a Host, peer: &Peer, line: &RequestLine) -> Option<&'a Room> {
+    match does(line) {
+        Some(Does::Restore) if host.admin.is_token(peer.bearer.as_deref()) => None,
+        Some(Does::Restore) => Some(&host.snapshots),
+        Some(_) | None => Some(&host.bodies),
+    }
 }
 
 fn asks_for_websocket(headers: &HeaderMap) -> bool {
