@@ -8,6 +8,7 @@ mod naive;
 mod pipeline;
 mod reading;
 mod roles;
+mod scripts;
 mod slots_and_customs;
 mod vectors;
 mod world;
