@@ -129,7 +129,7 @@ pub fn audit_snapshot(bytes: &[u8], trust: Option<&Trust>) -> Result<(EnclaveId,
 
 fn replay_snapshot(snapshot: &Snapshot<'_>, pin: &verify::Pin) -> Result<Audited, Error> {
     let shape = || Error::from(Falsehood::Shape(Answer::Snapshot));
-    let covered: u64 = snapshot.bundles.iter().sum();
+    let covered = snapshot.bundles.iter().try_fold(0u64, |sum, count| sum.checked_add(*count)).ok_or_else(shape)?;
     let mut events = snapshot.events();
     let first: Event = events.next().ok_or_else(shape)?.map_err(|_| shape())?;
     let mut replay = Replay::begin(&first, pin, &snapshot.bundles)?;

@@ -95,6 +95,19 @@ fn snapshots_hold_or_not_as_the_vectors_say() {
     }
 }
 
+/// Counts that no sum of 64 bits holds: refused like any others that do not fit the events.
+#[test]
+fn counts_beyond_counting() {
+    let mut bytes = Base64::decode_vec(text(&group("snapshot", 1)[0]["expected"]["base64"])).expect("base64");
+    let place = bytes.windows(8).position(|name| name == b"\x67bundles").expect("the member") + 8;
+    let count = usize::from(bytes[place] & 0x1f);
+    let largest = [&[0x1b][..], &protocol::MAX_INTEGER.to_be_bytes()].concat();
+    // An array of 2049: each count is small enough for JSON, their sum is above 2^64.
+    let counts = [&[0x99, 0x08, 0x01][..], &largest.repeat(2049)].concat();
+    bytes.splice(place..=place + count, counts);
+    assert!(audit_snapshot(&bytes, None).is_err());
+}
+
 #[test]
 fn a_pin_is_its_own_manifest_or_nothing() {
     let (id, events, _) = golden_events();
