@@ -1,5 +1,6 @@
 //! Automation: `cargo xtask test` is the one command that checks everything; the others are its steps.
 
+mod fuzz;
 mod licences;
 mod mutants;
 mod readme;
@@ -18,6 +19,8 @@ cargo xtask COMMAND
   vectors    the golden vectors, made again by plain Python and compared
   workers    the WebAssembly module and the Worker around it, into workers/build
   mutants    a quarter of the kernel's named mutants, `all` of them, or one by NAME: its tests must catch each
+  fuzz       every fuzz target, or one by NAME, for `--seconds` 4 each, `--jobs` 2 at once; see fuzz/README.md
+  sanitize   Miri over the unsafe code of the WebAssembly module
   readme     every shell block of README.md and docs/, run against a node of its own
   help       this text
 ";
@@ -32,6 +35,8 @@ fn main() -> ExitCode {
         "vectors" => steps::vectors().map(drop),
         "workers" => steps::workers(),
         "mutants" => mutants::run().map(|count| println!("mutants: {count} caught")),
+        "fuzz" => fuzz::fuzz().map(|count| println!("fuzz: {count} targets found nothing")),
+        "sanitize" => fuzz::sanitize().map(drop),
         "readme" => readme::run().map(|count| println!("readme: {count} blocks")),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -6,7 +6,12 @@
 
 extern crate alloc;
 
+#[cfg(test)]
+extern crate std;
+
 mod host;
+#[cfg(test)]
+mod memory;
 mod wire;
 
 use alloc::boxed::Box;
@@ -18,9 +23,12 @@ use protocol::json::{self, MAX_DEPTH};
 use service::cache::Cache;
 use service::runtime::{Fault, NodeFacts};
 
+// Elsewhere than in WebAssembly only the tests of the memory that crosses are built, with a standard library.
+#[cfg(target_arch = "wasm32")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
+#[cfg(target_arch = "wasm32")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
     core::arch::wasm32::unreachable()

@@ -128,6 +128,8 @@ fn every_target_has_a_binary_and_every_binary_a_target() {
         .expect("the binaries")
         .map(|entry| entry.expect("a file").path().file_stem().expect("a name").to_string_lossy().into_owned())
         .collect();
+    // The one that is every target in turn.
+    binaries.retain(|name| name != "any");
     binaries.sort();
     assert_eq!(binaries, TARGETS.iter().map(|target| target.name).collect::<Vec<_>>());
 }

@@ -166,9 +166,21 @@ fn snapshots(groups: &Value, seeds: &mut Seeds) {
             let file = unbase64(text);
             for target in ["snapshot", "restore"] {
                 add(seeds, target, &name(group, "", case), &file);
+                if let Some(file) = beyond_counting(&file).filter(|_| group == "snapshot" && file.len() < 20_000) {
+                    add(seeds, target, "beyond-counting", &file);
+                }
             }
         }
     }
+}
+
+/// Counts that no sum of 64 bits holds.
+fn beyond_counting(file: &[u8]) -> Option<Vec<u8>> {
+    let place = file.windows(8).position(|name| name == b"\x67bundles")? + 8;
+    let count = usize::from(file[place] & 0x1f);
+    let largest = [&[0x1b][..], &protocol::MAX_INTEGER.to_be_bytes()].concat();
+    let counts = [&[0x99, 0x08, 0x01][..], &largest.repeat(2049)].concat();
+    Some([&file[..place], &counts, &file[place + 1 + count..]].concat())
 }
 
 fn unbase64(text: &str) -> Vec<u8> {
