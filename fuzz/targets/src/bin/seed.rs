@@ -166,7 +166,7 @@ fn snapshots(groups: &Value, seeds: &mut Seeds) {
             let file = unbase64(text);
             for target in ["snapshot", "restore"] {
                 add(seeds, target, &name(group, "", case), &file);
-                if let Some(file) = beyond_counting(&file).filter(|_| group == "snapshot" && file.len() < 20_000) {
+                if let Some(file) = beyond_counting(&file).filter(|_| group == "snapshot" && file.len() < 30_000) {
                     add(seeds, target, "beyond-counting", &file);
                 }
             }
