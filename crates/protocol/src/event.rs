@@ -6,9 +6,10 @@ use crate::commit::{
     CLOCK_SKEW_MS, Commit, HashedFields, MAX_EXP_AHEAD_MS, VerifiedCommit, parse_content, parse_tags, tags_to_json,
 };
 use crate::fields::{Fields, wrong};
-use crate::ids::{CommitHash, ContentHash, EnclaveId, EventHash, EventId, PublicKey, Signature};
+use crate::ids::{CommitHash, ContentHash, EnclaveId, EventHash, EventId, PublicKey, Signature, push_hex};
 use crate::json::Json;
 use crate::schnorr::{self, KeyPair};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -307,6 +308,22 @@ impl Receipt {
         Ok(receipt)
     }
 
+    /// The canonical text of [`Receipt::to_json`], written at once: a node sends one for every commit.
+    pub fn to_jcs(&self) -> String {
+        let Position { seq, type_seq, timestamp, prev, sequencer } = &self.position;
+        let mut text = String::with_capacity(1024);
+        member(&mut text, "{\"alg\":\"schnorr\",\"enclave\":\"", &self.enclave.0);
+        member(&mut text, "\",\"hash\":\"", &self.hash.0);
+        member(&mut text, "\",\"id\":\"", &self.id.0);
+        member(&mut text, "\",\"prev\":\"", &prev.0);
+        text.push_str(&format!("\",\"seq\":{seq}"));
+        member(&mut text, ",\"seq_sig\":\"", &self.seq_sig.0);
+        member(&mut text, "\",\"sequencer\":\"", &sequencer.0);
+        member(&mut text, "\",\"sig\":\"", &self.sig.0);
+        text.push_str(&format!("\",\"timestamp\":{timestamp},\"type\":\"Receipt\",\"type_seq\":{type_seq}}}"));
+        text
+    }
+
     /// The receipt as it is sent.
     pub fn to_json(&self) -> Json {
         let mut members: Vec<(&str, Json)> = alloc::vec![
@@ -335,6 +352,11 @@ fn parse_position(fields: &mut Fields) -> Result<Position, Rejection> {
         prev: EventHash(fields.hex("prev")?),
         sequencer: PublicKey(fields.hex("sequencer")?),
     })
+}
+
+fn member(text: &mut String, before: &str, bytes: &[u8]) {
+    text.push_str(before);
+    push_hex(text, bytes);
 }
 
 fn push_position(position: &Position, members: &mut Vec<(&str, Json)>) {

@@ -57,7 +57,7 @@ fn judge(context: &Context, cache: &mut Cache, checked: &CheckedCommit) -> Resul
             event
         }
     };
-    Ok(Response::json(200, &event.receipt().to_json()))
+    Ok(Response::text(200, event.receipt().to_jcs()))
 }
 
 /// Steps 5 to 8 for an enclave that exists.

@@ -228,3 +228,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_receipt_is_written_at_once_as_it_is_written_by_members() {
+    let mut receipt = event().receipt();
+    for number in [0, 1, 9, 10, protocol::MAX_INTEGER] {
+        (receipt.position.seq, receipt.position.type_seq, receipt.position.timestamp) = (number, number / 2, number);
+        assert_eq!(receipt.to_jcs(), receipt.to_json().to_jcs());
+    }
+}
