@@ -1,5 +1,6 @@
 //! What the black-box tests share: people who sign, hosts that answer, and what is seen of them from outside.
 
+pub mod crash;
 pub mod encd;
 pub mod endpoint;
 pub mod inside;

@@ -36,6 +36,24 @@ impl Socket {
         self.socket.send(Message::text(text)).expect("the node takes frames");
     }
 
+    /// Sends a text frame to a node that may be gone; whether it took it.
+    pub fn try_send(&mut self, text: &str) -> bool {
+        self.socket.send(Message::text(text)).is_ok()
+    }
+
+    /// The next text frame; none where the socket ends first, in order or not.
+    pub fn next_frame(&mut self) -> Option<Json> {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => {
+                    return Some(json::parse(text.as_bytes(), MAX_DEPTH).expect("a frame that came is whole"));
+                }
+                Ok(Message::Ping(_) | Message::Pong(_)) => {}
+                Ok(Message::Binary(_) | Message::Close(_) | Message::Frame(_)) | Err(_) => return None,
+            }
+        }
+    }
+
     /// Sends a binary frame.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         self.socket.send(Message::binary(bytes.to_vec())).expect("the node takes frames");

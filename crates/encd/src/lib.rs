@@ -3,6 +3,9 @@
 //! It owns sockets, clock, keys and disk, and holds no rule: what a request means is read by `service::resolve`, what comes of it
 //! is decided by `service::node`.
 
+#[cfg(all(feature = "unsafe-no-sync", not(debug_assertions)))]
+compile_error!("a node that loses what it has acknowledged is for tests: unsafe-no-sync is never in a release build");
+
 pub mod admin;
 pub mod banner;
 pub mod body;

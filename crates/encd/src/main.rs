@@ -15,7 +15,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> ExitCode {
+/// Runs the node.
+pub fn main() -> ExitCode {
     let flags = Flags::parse();
     let run = || -> Result<(), StartError> {
         let config = flags.configure().map_err(|error| StartError::new(Exit::Config, format!("{error:#}")))?;

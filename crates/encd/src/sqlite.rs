@@ -19,6 +19,9 @@ const PREPARED_STATEMENTS: usize = 256;
 /// changes is moved once for many batches.
 const CHECKPOINT_PAGES: usize = 4096;
 
+/// `NORMAL`: what a sync of the log has covered stays whatever happens.
+const SYNCHRONOUS: &str = if cfg!(feature = "unsafe-no-sync") { "OFF" } else { "NORMAL" };
+
 const SET_ALARM: &str = "INSERT INTO host_alarms(enclave, at) VALUES (?1, ?2)
     ON CONFLICT(enclave) DO UPDATE SET at = min(at, excluded.at)";
 
@@ -65,7 +68,7 @@ pub fn open_writer(path: &Path, config: &StoreConfig) -> rusqlite::Result<Connec
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {SYNCHRONOUS}; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
          PRAGMA journal_size_limit = 67108864;"
     ))?;
     tune(&connection, config.writer_cache_mib, config.mmap_mib)?;
