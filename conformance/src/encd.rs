@@ -2,11 +2,12 @@
 
 use protocol::PublicKey;
 use rustix::process::{Pid, Signal, kill_process};
+use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub struct Encd {
     /// The node's own key.
     pub sequencer: PublicKey,
     log: Arc<Mutex<String>>,
-    ended: Mutex<Receiver<()>>,
+    ended: Mutex<Receiver<Infallible>>,
 }
 
 /// What to start, and on what.
@@ -53,7 +54,8 @@ impl fmt::Display for NotStarted {
 pub fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a process knows where it lies");
     let folder = own.parent().expect("a binary lies in a folder");
-    let profile = if folder.ends_with("deps") { folder.parent().expect("deps lies in target/<profile>") } else { folder };
+    let profile =
+        if folder.ends_with("deps") { folder.parent().expect("deps lies in target/<profile>") } else { folder };
     let path = profile.join(name);
     let build = match name {
         UNSYNCED => "cargo build -p encd --features unsafe-no-sync --bin encd-unsafe-no-sync",
@@ -98,9 +100,11 @@ impl Encd {
         let (log, ended) = gather(errors);
         let out = child.stdout.take().expect("its standard output is a pipe");
         let Some([address, admin, key]) = read_banner(out) else {
-            let status = child.wait();
+            let status = child.wait().expect("the process is ours");
+            // All that it said is there once the pipe is at its end.
+            let Err(RecvError) = ended.recv();
             let said = log.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            return Err(NotStarted(format!("({status:?}): {said}")));
+            return Err(NotStarted(format!("({status}): {}", said.trim_end())));
         };
         let sequencer = PublicKey::parse(&key).expect("the banner shows the node's key");
         Ok(Encd { child, folder: launch.data.to_owned(), address, admin, sequencer, log, ended: Mutex::new(ended) })
@@ -157,7 +161,7 @@ impl Encd {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(patience);
         match ended {
             // The thread that reads its standard error has come to the end of it.
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => Ok(self.child.wait()?.code()),
+            Err(RecvTimeoutError::Disconnected) => Ok(self.child.wait()?.code()),
             Err(RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
         }
     }
@@ -206,10 +210,10 @@ fn read_banner(out: ChildStdout) -> Option<[String; 3]> {
 }
 
 /// Keeps what it says, and hears its end.
-fn gather(mut errors: ChildStderr) -> (Arc<Mutex<String>>, Receiver<()>) {
+fn gather(mut errors: ChildStderr) -> (Arc<Mutex<String>>, Receiver<Infallible>) {
     let log = Arc::new(Mutex::new(String::new()));
     let kept = Arc::clone(&log);
-    let (running, ended) = channel::<()>();
+    let (running, ended) = channel::<Infallible>();
     thread::spawn(move || {
         let mut chunk = [0; 4096];
         while let Ok(read @ 1..) = errors.read(&mut chunk) {

@@ -110,7 +110,9 @@ fn line(round: &Round) -> String {
 
 /// What was checked is counted after each round, so what a folder's first round has heard counts in each of its rounds.
 fn table(killed: &Sum, cut: &Sum) {
-    println!("\n| end | rounds | receipts given | receipts checked | events of subscriptions | pushed | tree heads | events replayed |");
+    println!(
+        "\n| end | rounds | receipts given | receipts checked | events of subscriptions | pushed | tree heads | events replayed |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     for (kind, sum) in [(Kind::Kill, killed), (Kind::Power, cut)] {
         let Checked { receipts, events, pushed, heads, log } = sum.checked;

@@ -103,7 +103,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::NotStarted(error) => write!(f, "{error}"),
-            Failure::RolledBack => f.write_str("the node takes its database for an older copy, although nobody put one there"),
+            Failure::RolledBack => {
+                f.write_str("the node takes its database for an older copy, although nobody put one there")
+            }
             Failure::Lost { told, enclave, seq, instead } => {
                 write!(f, "lost: the {told} of seq {seq} in {enclave}; {instead}")
             }
@@ -114,7 +116,10 @@ impl fmt::Display for Failure {
                 write!(f, "out of order: the {told} of seq {expected} in {enclave} was due, {found} came")
             }
             Failure::Head { enclave, tree_size, survived } => {
-                write!(f, "the tree head of size {tree_size} of {enclave} does not belong to its log of {survived} entries")
+                write!(
+                    f,
+                    "the tree head of size {tree_size} of {enclave} does not belong to its log of {survived} entries"
+                )
             }
             Failure::Unbelieved { enclave, asked, error } => write!(f, "{asked} of {enclave}: {error}"),
             Failure::Refused { enclave, answer } => write!(f, "{enclave} does not go on: {answer}"),

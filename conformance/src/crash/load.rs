@@ -117,7 +117,9 @@ impl Shared {
                 let Ok(answer) = connection.ask(&Ask::get(&format!("/enclaves/{enclave}/sth"))) else { return };
                 match answer.status {
                     200 => self.journal.head(&answer.text()),
-                    _ => self.refused(answer.json().member("error").and_then(Json::as_text).unwrap_or(""), &answer.body),
+                    _ => {
+                        self.refused(answer.json().member("error").and_then(Json::as_text).unwrap_or(""), &answer.body)
+                    }
                 }
             }
         }
@@ -176,7 +178,8 @@ impl Shared {
         let hash = CommitHash::parse(text("hash")).ok();
         match text("type") {
             "Receipt" => {
-                let commit = hash.and_then(|hash| waiting.remove(&hash)).expect("a receipt is for a commit that was sent");
+                let commit =
+                    hash.and_then(|hash| waiting.remove(&hash)).expect("a receipt is for a commit that was sent");
                 self.journal.receipt(&commit, &frame.to_jcs());
             }
             "Event" => self.journal.event(name, frame.member("event").expect("an Event has one")),

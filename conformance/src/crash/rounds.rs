@@ -5,8 +5,8 @@ use crate::crash::field::Field;
 use crate::crash::journal::Journal;
 use crate::crash::load::Load;
 use crate::crash::place::{Kind, Place};
-use crate::crash::survivor::{Checked, Survivor, resume};
-use crate::encd::{Encd, Launch};
+use crate::crash::survivor::{Checked, Survivor, not_started, resume};
+use crate::encd::{Encd, Launch, NotStarted};
 use crate::endpoint::Endpoint;
 use client::{FolderStore, Store};
 use std::fmt;
@@ -132,7 +132,7 @@ impl Life {
         let client = TempDir::new_in(&plan.parent)?;
         std::fs::write(config(&client), CONFIG)?;
         let place = Place::make(kind, &plan.parent)?;
-        let node = launch(plan, &place, &client)?;
+        let node = start(plan, &place, &client).map_err(Failure::NotStarted)?;
         let field = Arc::new(Field::make(&node));
         let journal = Arc::new(Journal::create(&client.path().join("journal"))?);
         let store: Arc<dyn Store> = Arc::new(FolderStore::new(client.path().join("store")));
@@ -163,7 +163,10 @@ impl Life {
         let began = Instant::now();
         let seen = self.journal.read()?;
         self.place = place;
-        self.node = launch(plan, &self.place, &self.client)?;
+        self.node = match start(plan, &self.place, &self.client) {
+            Ok(node) => node,
+            Err(error) => return Err(not_started(seen, error).into()),
+        };
         let survivor = Survivor { node: &self.node, field: &self.field, store: &self.store };
         let checked = survivor.check(seen)?;
         self.left -= 1;
@@ -172,9 +175,9 @@ impl Life {
     }
 }
 
-fn launch(plan: &Plan, place: &Place, client: &TempDir) -> Result<Encd, Failure> {
+fn start(plan: &Plan, place: &Place, client: &TempDir) -> Result<Encd, NotStarted> {
     let (data, config) = (place.data(), config(client));
-    Encd::launch(&Launch { binary: &plan.binary, data: &data, config: &config }).map_err(Failure::NotStarted)
+    Encd::launch(&Launch { binary: &plan.binary, data: &data, config: &config })
 }
 
 fn config(client: &TempDir) -> PathBuf {
@@ -190,11 +193,8 @@ fn pushed_to(
 ) -> Result<Vec<Endpoint>, Failure> {
     let register = |enclave| {
         let endpoint = keeping(journal);
-        let refused = |error: client::Error| Failure::Unbelieved {
-            enclave,
-            asked: "an endpoint",
-            error: error.to_string(),
-        };
+        let refused =
+            |error: client::Error| Failure::Unbelieved { enclave, asked: "an endpoint", error: error.to_string() };
         let handle = field.open(node, enclave, store).map_err(refused)?;
         handle.register_push(Some(&endpoint.url)).map_err(refused)?;
         Ok(endpoint)

@@ -4,13 +4,14 @@ use crate::crash::failure::{Failure, Told};
 use crate::crash::field::Field;
 use crate::crash::journal::{Journal, Seen};
 use crate::crash::load::Resume;
-use crate::encd::Encd;
+use crate::encd::{Encd, NotStarted};
 use crate::wire::{Ask, ask};
 use client::replay::root_of;
 use client::{Enclave, Error, Falsehood, Store};
 use protocol::entry::Entry;
-use protocol::head::Sth;
+use protocol::head::{Sth, VerifiedSth};
 use protocol::push::{Payload, SignedDelivery};
+use protocol::snapshot::Snapshot;
 use protocol::verify::Sequencers;
 use protocol::{Code, Commit, EnclaveId, Event, Json, Receipt};
 use std::collections::{BTreeMap, HashMap};
@@ -125,27 +126,49 @@ impl Survivor<'_> {
     }
 
     fn check_enclave(&self, id: EnclaveId, heard: &Heard) -> Result<Checked, Failure> {
-        let log = self.open(id).map_err(|error| error.to_string());
-        let log = log.and_then(|handle| read_log(&handle).map_err(|error| error.to_string()));
-        let log = match (log, heard.receipts.first()) {
-            (Ok(log), _) => log,
-            (Err(instead), Some((_, receipt))) => {
-                return Err(Failure::Lost { told: Told::Receipt, enclave: id, seq: receipt.position.seq, instead });
-            }
-            (Err(error), None) => return Err(Failure::Unbelieved { enclave: id, asked: "the log", error }),
-        };
+        self.check_log(id, heard).map_err(|failure| self.name_the_loss(id, heard, failure))
+    }
+
+    fn check_log(&self, id: EnclaveId, heard: &Heard) -> Result<Checked, Failure> {
+        let said = |asked| move |error: Error| unbelieved(id, asked, &error);
+        let enclave = self.open(id)?;
+        let head = enclave.close_bundle().map_err(said("a tree head that continues those of before"))?;
+        let (bytes, audited) = enclave.snapshot().map_err(said("the replay of the log"))?;
+        enclave.checkpoint().map_err(said("the checkpoint"))?;
+        let log = events_of(&bytes);
         for (_, receipt) in &heard.receipts {
             let found = find(&log, (Told::Receipt, id), receipt.position.seq)?;
             if found.receipt() != *receipt {
                 return Err(Failure::Other { told: Told::Receipt, enclave: id, seq: receipt.position.seq });
             }
         }
+        for (_, receipt) in heard.receipts.iter().step_by(heard.receipts.len().max(PROVED) / PROVED) {
+            enclave.prove_event(receipt).map_err(said("inclusion"))?;
+        }
         check_subscriptions(id, &log, &heard.events)?;
         let pushed = self.check_deliveries(id, &log, &heard.deliveries)?;
-        let heads = self.check_roots(id, heard)?;
+        let newest = self.check_heads(id, &audited.replayed.entries, &heard.heads)?;
+        if let Some(older) = newest {
+            enclave.prove_consistency(&older, &head.sth).map_err(said("consistency"))?;
+        }
         self.goes_on(id, heard, log.len() as u64)?;
-        let (receipts, events) = (heard.receipts.len() as u64, heard.events.len() as u64);
-        Ok(Checked { receipts, events, pushed, heads, log: log.len() as u64 })
+        let (receipts, events, heads) = (heard.receipts.len(), heard.events.len(), heard.heads.len());
+        let [receipts, events, heads, log] = [receipts, events, heads, log.len()].map(|len| len as u64);
+        Ok(Checked { receipts, events, pushed, heads, log })
+    }
+
+    /// Where a log does not hold, the first receipt whose event is not in it says more than what noticed it.
+    fn name_the_loss(&self, id: EnclaveId, heard: &Heard, failure: Failure) -> Failure {
+        let log = match self
+            .open(id)
+            .and_then(|enclave| read_log(&enclave).map_err(|error| unbelieved(id, "the log", &error)))
+        {
+            Ok(log) => log,
+            Err(unread) => return lost_with_all(heard, unread),
+        };
+        let missing =
+            heard.receipts.iter().find_map(|(_, receipt)| find(&log, (Told::Receipt, id), receipt.position.seq).err());
+        missing.unwrap_or(failure)
     }
 
     fn open(&self, id: EnclaveId) -> Result<Enclave, Failure> {
@@ -192,31 +215,17 @@ impl Survivor<'_> {
         Ok(count)
     }
 
-    /// Every head that was seen is the signed root of a beginning of this log, whose every entry and root is recomputed from the events.
-    fn check_roots(&self, id: EnclaveId, heard: &Heard) -> Result<u64, Failure> {
-        let enclave = self.open(id)?;
-        let said = |asked| move |error: Error| unbelieved(id, asked, &error);
-        let head = enclave.close_bundle().map_err(said("a tree head that continues those of before"))?;
-        let (_, audited) = enclave.snapshot().map_err(said("the replay of the log"))?;
-        let entries = &audited.replayed.entries;
-        enclave.checkpoint().map_err(said("the checkpoint"))?;
+    /// Every head that was seen is the signed root of a beginning of this log, whose entries were recomputed from the events; the one that
+    /// came last.
+    fn check_heads(&self, id: EnclaveId, entries: &[Entry], heads: &[Sth]) -> Result<Option<VerifiedSth>, Failure> {
         let survived = entries.len() as u64;
-        let foreign = |sth: &Sth| Failure::Head { enclave: id, tree_size: sth.tree_size, survived };
-        let mut largest = None;
-        for sth in &heard.heads {
-            let verified = sth.verify_for(&id, &self.field.sequencer).map_err(|_| foreign(sth))?;
-            if !begins_with(entries, sth) {
-                return Err(foreign(sth));
-            }
-            largest = Some(verified);
+        let mut newest = None;
+        for sth in heads {
+            let verified = sth.verify_for(&id, &self.field.sequencer).ok().filter(|_| begins_with(entries, sth));
+            let foreign = || Failure::Head { enclave: id, tree_size: sth.tree_size, survived };
+            newest = Some(verified.ok_or_else(foreign)?);
         }
-        if let Some(older) = largest {
-            enclave.prove_consistency(&older, &head.sth).map_err(said("consistency"))?;
-        }
-        for (_, receipt) in heard.receipts.iter().step_by(heard.receipts.len().max(PROVED) / PROVED) {
-            enclave.prove_event(receipt).map_err(said("inclusion"))?;
-        }
-        Ok(heard.heads.len() as u64)
+        Ok(newest)
     }
 
     /// A new commit takes the next place, and commits that were answered before are answered alike.
@@ -254,6 +263,34 @@ fn by_enclave(seen: Vec<Seen>) -> HashMap<EnclaveId, Heard> {
         }
     }
     all
+}
+
+/// That nothing at all is left is told by the first receipt.
+fn lost_with_all(heard: &Heard, failure: Failure) -> Failure {
+    match heard.receipts.first() {
+        Some((_, receipt)) => {
+            let (enclave, seq, instead) = (receipt.enclave, receipt.position.seq, failure.to_string());
+            Failure::Lost { told: Told::Receipt, enclave, seq, instead }
+        }
+        None => failure,
+    }
+}
+
+/// The failure of a node that does not even start on what survived.
+pub fn not_started(seen: Vec<Seen>, error: NotStarted) -> Failure {
+    let mut heard = Heard::default();
+    for seen in seen {
+        if let Seen::Receipt(commit, receipt) = seen {
+            heard.receipts.push((commit, receipt));
+        }
+    }
+    lost_with_all(&heard, Failure::NotStarted(error))
+}
+
+/// The events of a snapshot that was replayed.
+fn events_of(bytes: &[u8]) -> Vec<Event> {
+    let snapshot = Snapshot::read(bytes).expect("it was replayed");
+    snapshot.events().map(|event| event.expect("it was replayed")).collect()
 }
 
 /// All events, each verified and linked to the one before.
