@@ -95,9 +95,14 @@ impl Stream {
         let limits = self.host.engine.facts().limits;
         let time = Duration::from_millis(self.host.config.listen.body_timeout_ms);
         let mut splitter = Splitter::new(limits.commit_len);
+        let mut stopping = self.host.stopping.clone();
         let (mut len, mut count, mut held) = (0, 0, Held::default());
         let cut = loop {
-            let received = match body::next(&mut body, Instant::now() + time).await {
+            let received = tokio::select! {
+                received = body::next(&mut body, Instant::now() + time) => received,
+                () = stopping.asked() => break Some(Code::Overloaded.into()),
+            };
+            let received = match received {
                 Ok(Some(received)) => received,
                 Ok(None) => break None,
                 Err(_) => return,
@@ -135,6 +140,11 @@ impl Stream {
             && verified.send(last).await.is_err()
         {
             tracing::trace!("the lines were cut off before the last");
+        }
+        drop(verified);
+        if stopping.is_asked() {
+            // A connection that is closed over unread bytes is reset, and a reset takes away answers that are still on their way.
+            while let Ok(Some(_)) = body::next(&mut body, Instant::now() + time).await {}
         }
     }
 

@@ -24,7 +24,10 @@ pub fn main() -> ExitCode {
         shut_out_debuggers();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| StartError::new(Exit::Config, format!("no threads ({error})")))?;
-        runtime.block_on(serve(config))
+        let served = runtime.block_on(serve(config));
+        // A name that is being looked up, or a peer that hangs, has nothing to do with what is stored: nobody waits for it.
+        runtime.shutdown_background();
+        served
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -20,8 +20,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
-/// How long requests that are under way may take to end when the node stops.
-pub const GRACE: Duration = Duration::from_secs(10);
+/// How long requests that are under way may take to end when the node stops. With what comes after, it is gone within ten seconds.
+pub const GRACE: Duration = Duration::from_secs(5);
+/// How long the answers to what the writers have still done may take to be sent.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// A node that runs.
 pub struct Server {
@@ -95,15 +97,18 @@ impl Server {
         &self.host
     }
 
-    /// Stops: no connection is taken any more, what is under way is answered within the grace, everything that was queued is written.
+    /// Stops: no connection is taken any more, what is under way is answered within the grace, everything that was queued is written, and
+    /// what was written is answered.
     pub async fn stop(mut self, grace: Duration) {
         self.stop.ask();
-        if tokio::time::timeout(grace, self.alive.recv()).await.is_err() {
-            tracing::warn!("some connections did not end in time and are cut off");
-        }
+        let ended = tokio::time::timeout(grace, self.alive.recv()).await.is_ok();
         let engine = self.host.engine.clone();
         if tokio::task::spawn_blocking(move || engine.stop()).await.is_err() {
             tracing::error!("the engine did not stop in order");
+        }
+        // From here on nothing is committed. Whoever is still connected may wait for a commit of just before.
+        if !ended && tokio::time::timeout(LAST_ANSWERS, self.alive.recv()).await.is_err() {
+            tracing::warn!("some connections did not end in time and are cut off");
         }
     }
 }

@@ -33,6 +33,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 const TURNS_AHEAD: usize = 4;
 /// Bytes of a frame that are still taken so that it can be refused by name.
 const FRAME_SLACK: usize = 64 << 10;
+/// How long a peer may take to close its side when the node stops.
+const CLOSING: Duration = Duration::from_secs(2);
 /// Why a socket ends its subscriptions when its peer takes nothing.
 const SLOW_CONSUMER: &str = "slow_consumer";
 
@@ -136,7 +138,9 @@ impl Session {
                 () = stopping.asked() => {
                     self.finish_commits().await?;
                     let close = CloseFrame { code: close_code::AWAY, reason: "the node stops".into() };
-                    return self.transmit(Message::Close(Some(close))).await;
+                    self.transmit(Message::Close(Some(close))).await?;
+                    self.drain().await;
+                    return Ok(());
                 }
             }
         }
@@ -245,6 +249,13 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Reads on until the peer has closed as well, and takes nothing of it: a connection that is closed over unread bytes is reset, and
+    /// a reset takes away receipts that are still on their way.
+    async fn drain(&mut self) {
+        let closed = timeout(CLOSING, async { while let Some(Ok(_)) = self.socket.recv().await {} }).await.is_ok();
+        tracing::trace!(closed, "a socket was closed because the node stops");
     }
 
     async fn send(&mut self, frame: String) -> Result<(), Over> {
