@@ -11,20 +11,26 @@ fn rounds(flags: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), text)
 }
 
-fn nothing_is_lost(flags: &[&str]) {
-    let (code, text) = rounds(flags);
+fn nothing_is_lost(count: &str, flags: &[&str]) {
+    let (code, text) = rounds(&[&["--rounds", count], flags].concat());
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("nothing lost in 2 rounds"), "{text}");
+    assert!(text.contains(&format!("nothing lost in {count} rounds")), "{text}");
 }
 
 #[test]
 fn whatever_was_told_survives_a_kill() {
-    nothing_is_lost(&["--rounds", "2", "--only", "kill"]);
+    nothing_is_lost("2", &["--only", "kill"]);
 }
 
 #[test]
 fn whatever_was_told_survives_a_power_cut() {
-    nothing_is_lost(&["--rounds", "2", "--only", "power"]);
+    nothing_is_lost("2", &["--only", "power"]);
+}
+
+/// The first commits of a folder, and a node that crashes again soon after it has started on what a crash left.
+#[test]
+fn whatever_was_told_survives_an_early_end() {
+    nothing_is_lost("8", &["--receipts", "3"]);
 }
 
 #[test]

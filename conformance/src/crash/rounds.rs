@@ -19,8 +19,6 @@ use tempfile::TempDir;
 
 /// Rounds on one data folder; then it has grown enough, and a new one is made.
 const ROUNDS_OF_A_LIFE: u64 = 4;
-/// Receipts beyond the least that a round may wait for.
-const MORE_RECEIPTS: u64 = 1000;
 /// The longest wait after them, microseconds: longer than a batch and its sync.
 const MORE_MICROS: u64 = 20_000;
 /// Enclaves whose events are pushed.
@@ -35,7 +33,7 @@ pub struct Plan {
     pub binary: PathBuf,
     /// Where data folders and disks are made.
     pub parent: PathBuf,
-    /// Receipts on the client's disk before a node may be ended.
+    /// Receipts on the client's disk before a node may be ended. A round waits for up to as many again.
     pub receipts: u64,
 }
 
@@ -146,7 +144,7 @@ impl Life {
     fn round(mut self, plan: &Plan, dice: &mut Dice) -> Result<(Life, Round), Fault> {
         let (began, before) = (Instant::now(), self.journal.receipts());
         let load = Load::begin(&self.node.address, &self.field, &self.journal, resume(&self.journal)?);
-        let enough = before + usize::try_from(plan.receipts + dice.roll(MORE_RECEIPTS)).unwrap_or(usize::MAX);
+        let enough = before + usize::try_from(plan.receipts + dice.roll(plan.receipts)).unwrap_or(usize::MAX);
         let alive = load.reaches(enough);
         self.journal.sync()?;
         // What matters of this wait is only that nobody knows where it ends.
