@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Rounds on one data folder; then it has grown enough, and a new one is made.
-const ROUNDS_OF_A_LIFE: u64 = 4;
+const ROUNDS_OF_A_LIFE: u64 = 3;
 /// The longest wait after them, microseconds: longer than a batch and its sync.
 const MORE_MICROS: u64 = 20_000;
 /// Enclaves whose events are pushed.
@@ -154,8 +154,8 @@ impl Life {
         if let Some(len) = told {
             self.journal.forget_after(len)?;
         }
-        if let Some(answer) = unexpected.or_else(|| (!alive).then(|| format!("nothing: {}", self.node.log()))) {
-            return Err(Failure::Unexpected(answer).into());
+        if let Some(answer) = unexpected.or_else(|| (!alive).then(|| "nothing".to_owned())) {
+            return Err(Failure::Unexpected(format!("{answer}; it has logged: {}", self.node.log())).into());
         }
         let (loaded, receipts) = (began.elapsed(), self.journal.receipts() - before);
         let began = Instant::now();

@@ -3,11 +3,14 @@
 use crate::world::{CALM, World, member, number, text};
 use conformance::people::{json, now};
 use conformance::socket::Socket;
-use conformance::wire::{Ask, Connection};
+use conformance::wire::{Ask, Connection, ask};
 use protocol::commit::Draft;
 use protocol::schnorr::KeyPair;
 use protocol::session::Session;
 use protocol::{Code, Event, Receipt};
+use rustix::process::Signal;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 fn open(world: &World) -> Socket {
     Socket::open(&world.node.address, "/").expect("the node opens sockets")
@@ -284,4 +287,36 @@ fn subscriptions_are_limited_by_identity() {
     eose(&mut sockets[0], "hers");
     sockets[1].send(r#"{"type":"Close","sub_id":"1"}"#);
     closed(&mut sockets[1], "1", "closed");
+}
+
+/// A node that gets little time finds a bundle due at each of its steps. It is slow then, and gives no reader up.
+#[test]
+fn a_node_that_is_held_up_ends_no_subscription() {
+    const ENOUGH: u64 = 30;
+    let mut world = World::new();
+    world.enclave = world.create("hurry", r#""bundle":{"size":256,"timeout":100},"#);
+    let mut socket = open(&world);
+    socket.send(&subscribe(&world, &world.bob, "a", r#"{"type":"message"}"#));
+    eose(&mut socket, "a");
+    let asks = (0..ENOUGH).map(|n| World::submitting(&world.commit(&world.bob, "message", &n.to_string())));
+    let (asks, node, done) = (asks.collect::<Vec<_>>(), &world.node, &AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(move || asks.iter().for_each(|one| assert_eq!(ask(&node.address, one).status, 200)));
+        scope.spawn(move || {
+            for step in (0..4).cycle() {
+                if done.load(Ordering::Relaxed) {
+                    return;
+                }
+                node.freeze().expect("it stops where it stands");
+                // The time that passes is the point: longer than a bundle stays open.
+                std::thread::sleep(Duration::from_millis(110));
+                node.signal(Signal::CONT);
+                std::thread::sleep(Duration::from_micros(500 + step * 400));
+            }
+        });
+        let is_event = |frame: &protocol::Json| text(frame, "type") == "Event";
+        let broken = (0..ENOUGH).find(|_| !socket.next_frame().as_ref().is_some_and(is_event));
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(broken, None, "each message comes as an event");
+    });
 }

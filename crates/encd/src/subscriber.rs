@@ -13,9 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
-/// How often a read that needs something written first is tried again; once is what it takes.
-const ATTEMPTS: usize = 3;
-
 /// What a subscription begins from.
 pub struct Opening {
     /// The node.
@@ -138,17 +135,22 @@ impl Opening {
             + Send
             + 'static,
     {
-        for _ in 0..ATTEMPTS {
+        loop {
             match self.host.engine.on_reader(Some(enclave), work.clone()).await {
+                // On a node that gets little time the next bundle may be due before the read comes to its turn: each time round
+                // waits for the writer, which has closed one bundle then.
                 Err(Unread::Fault(Fault::ReadOnly)) => {
                     let ask = Call { enclave: Some(*enclave), claim: Claim::Stranger, action: Action::Sth };
                     let response = self.host.engine.call(ask, 0).await;
-                    tracing::trace!(status = response.status, "a due bundle was closed for a subscription");
+                    match refusal_code(&response) {
+                        None => tracing::trace!("a due bundle was closed for a subscription"),
+                        Some(Code::Overloaded) => return Err(Unread::Busy),
+                        Some(_) => return Err(Unread::Fault(Fault::ReadOnly)),
+                    }
                 }
                 other => return other,
             }
         }
-        Err(Unread::Fault(Fault::ReadOnly))
     }
 
     async fn hand_over(&self, turns: &Sender<Turn>, frames: Vec<String>, last: bool) -> bool {
