@@ -95,6 +95,8 @@ fn tally(text: &str) -> (u64, u64, u64) {
 
 fn cargo_tests() -> Result<u64, String> {
     run("cargo build --quiet --workspace --bins")?;
+    // The node that the crash rounds must catch.
+    run("cargo build --quiet -p encd --features unsafe-no-sync --bin encd-unsafe-no-sync")?;
     let text = output("cargo test --workspace 2>&1")?;
     let (passed, failed, ignored) = tally(&text);
     match (passed, failed, ignored) {
