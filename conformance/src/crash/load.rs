@@ -25,6 +25,8 @@ const LINES_AT_ONCE: usize = 50;
 const IN_FLIGHT: usize = 8;
 /// Commits of one such connection from one tree head to the next.
 const HEAD_EVERY: usize = 3;
+/// Events of history that a subscription asks for, the most that a node gives: what it had not yet heard when the node was ended.
+const HISTORY: u64 = 1000;
 /// How long a node may take to give so many receipts.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -152,8 +154,9 @@ impl Shared {
     fn write_on_socket(&self, place: usize) {
         let Ok(mut socket) = Socket::open(&self.address, "/") else { return };
         let (enclave, name) = (self.field.enclaves[place], format!("s{place}"));
-        let from = self.resume.get(&name).map_or(String::new(), |last| format!(r#""seq":{{"start_after":{last}}}"#));
-        let query = format!(r#"{{"type":"Query","sub_id":"{name}","enclave":"{enclave}","filter":{{{from}}}}}"#);
+        let from = self.resume.get(&name).map_or(String::new(), |last| format!(r#","seq":{{"start_after":{last}}}"#));
+        let filter = format!(r#"{{"limit":{HISTORY}{from}}}"#);
+        let query = format!(r#"{{"type":"Query","sub_id":"{name}","enclave":"{enclave}","filter":{filter}}}"#);
         if !socket.try_send(&query) {
             return;
         }
