@@ -53,6 +53,7 @@ impl Folder {
         for inner in ["data", "keys"] {
             make_private(&path.join(inner)).map_err(unusable)?;
         }
+        sync_folder(&path).map_err(unusable)?;
         Ok(Folder { path, temporary: config.memory, lock: Some(lock) })
     }
 
@@ -96,6 +97,22 @@ pub fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     sync(&file)?;
     fs::rename(&staged, path)?;
+    sync_folder(folder)
+}
+
+/// The same for a file that nobody may find where this fails: what is refused leaves nothing behind.
+pub fn create_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_durably(path, content).inspect_err(|_| match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            tracing::error!(%error, path = %path.display(), "a file of a refused request is left behind; remove it")
+        }
+    })
+}
+
+/// Makes the names in a folder durable.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     sync(&File::open(folder)?)
 }
 

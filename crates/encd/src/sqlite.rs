@@ -5,11 +5,13 @@ use crate::config::StoreConfig;
 use crate::keys::KeyStore;
 use protocol::{EnclaveId, PublicKey, Signature};
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 use service::Response;
 use service::runtime::{Fault, Fetch, RequestLine, Row, Runtime, Value};
 use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use std::sync::Arc;
 const PREPARED_STATEMENTS: usize = 256;
 /// Pages of the write-ahead log at which a commit also moves them into the database: 16 MiB, so that a page that every batch
 /// changes is moved once for many batches.
-const CHECKPOINT_PAGES: usize = 4096;
+const CHECKPOINT_PAGES: c_int = 4096;
 
 /// `NORMAL`: what a sync of the log has covered stays whatever happens.
 const SYNCHRONOUS: &str = if cfg!(feature = "unsafe-no-sync") { "OFF" } else { "NORMAL" };
@@ -66,13 +68,37 @@ pub struct SqlRuntime<'a> {
 /// (`syncer.rs`) or moved into the database.
 pub fn open_writer(path: &Path, config: &StoreConfig) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = {SYNCHRONOUS}; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
-         PRAGMA journal_size_limit = 67108864;"
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    switch_to_wal(&connection)?;
+    connection.execute_batch(&format!("PRAGMA synchronous = {SYNCHRONOUS}; PRAGMA journal_size_limit = 67108864;"))?;
+    connection.wal_hook(Some(
+        |log: &mut Wal, pages: c_int| {
+            if pages < CHECKPOINT_PAGES { Ok(()) } else { log.checkpoint().or_else(forgive) }
+        },
     ))?;
     tune(&connection, config.writer_cache_mib, config.mmap_mib)?;
     Ok(connection)
+}
+
+/// The statement names the mode first and writes it down after that: only its end says whether it has.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+/// Whether pages that stay in the log for now do any harm: neither where somebody reads them nor where the disk is full. Any other
+/// failure is one of a durable write, and the commit that met it ends as such. (SQLite's own checkpoints tell nobody.)
+fn forgive(error: rusqlite::Error) -> rusqlite::Result<()> {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Ok(()),
+        Some(ErrorCode::DiskFull) => {
+            tracing::error!("the disk is full: the write-ahead log cannot be moved into the database and grows");
+            Ok(())
+        }
+        _ => Err(error),
+    }
 }
 
 /// Opens a connection that cannot write.

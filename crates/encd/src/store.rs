@@ -5,7 +5,7 @@
 //! writing to it would sign a second history (`docs/protocol.md`, Fencing).
 
 use crate::config::StoreConfig;
-use crate::folder::{Folder, write_durably};
+use crate::folder::{Folder, sync_folder, write_durably};
 use crate::sqlite::{self, open_writer};
 use crate::stop::{Exit, StartError};
 use crate::syncer::Progress;
@@ -59,8 +59,17 @@ pub fn shard_of(enclave: &EnclaveId, shards: usize) -> usize {
 
 /// Opens every shard of a folder, making what is not there.
 pub fn open(folder: &Folder, config: &StoreConfig) -> Result<Vec<ShardFile>, StartError> {
-    let count = shard_count(&folder.data(), config.shards)?;
-    (0..count).map(|shard| open_shard(folder, config, shard)).collect()
+    let data = folder.data();
+    let count = shard_count(&data, config.shards)?;
+    let files = (0..count).map(|shard| open_shard(folder, config, shard)).collect::<Result<_, _>>()?;
+    // SQLite syncs the folder of a log that it makes and does not look at what comes of that.
+    sync_folder(&data).map_err(|error| {
+        StartError::new(
+            Exit::Config,
+            format!("the folder {} cannot be synced ({error}); check the disk", data.display()),
+        )
+    })?;
+    Ok(files)
 }
 
 fn open_shard(folder: &Folder, config: &StoreConfig, shard: usize) -> Result<ShardFile, StartError> {
@@ -136,7 +145,7 @@ fn shard_count(data: &Path, configured: usize) -> Result<usize, StartError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let text = Json::object([("shards", Json::from(configured as u64))]).to_jcs();
             write_durably(&path, text.as_bytes()).map_err(|error| {
-                StartError::new(Exit::Config, format!("{} cannot be written ({error})", path.display()))
+                StartError::new(Exit::Config, format!("{} cannot be written ({error}); check the disk", path.display()))
             })?;
             Ok(configured)
         }
