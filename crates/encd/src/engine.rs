@@ -10,6 +10,7 @@ use crate::reader::{Readers, Unread};
 use crate::sqlite::Capabilities;
 use crate::store::{self, ShardFile};
 use crate::syncer::Progress;
+use crate::trouble::{Standing, Trouble};
 use crate::watch::Watches;
 use crate::writer::{self, Limits};
 use crate::{config::Config, stop::StartError};
@@ -58,6 +59,7 @@ struct Shard {
     readers: Readers,
     progress: Arc<Progress>,
     rolled_back: bool,
+    standing: Standing,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -123,6 +125,13 @@ pub struct Load {
     pub outbound_lanes: usize,
 }
 
+impl Shared {
+    /// How a shard stands.
+    pub fn standing(&self, shard: usize) -> &Standing {
+        &self.shards[shard].standing
+    }
+}
+
 impl EngineHandle {
     /// Starts the reader threads, and the writer threads once there is somebody for what they send out.
     pub fn start(
@@ -140,8 +149,8 @@ impl EngineHandle {
             let readers = Readers::start(place, &file.path, config, &facts, &capabilities)?;
             let room = Arc::new(Semaphore::new(queue_units));
             let rolled_back = file.mark.rolled_back;
-            let progress = Arc::clone(&file.progress);
-            shards.push(Shard { queue, room, readers, progress, rolled_back, thread: Mutex::new(None) });
+            let (progress, standing) = (Arc::clone(&file.progress), Standing::default());
+            shards.push(Shard { queue, room, readers, progress, rolled_back, standing, thread: Mutex::new(None) });
             writers.push((file, jobs));
         }
         let watches = Watches::default();
@@ -201,6 +210,11 @@ impl EngineHandle {
     /// Whether a shard's database is older than its mark: it is not written to.
     pub fn is_rolled_back(&self) -> bool {
         self.shared.shards.iter().any(|shard| shard.rolled_back)
+    }
+
+    /// What is wrong with a shard; the worst, if there is more.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.shared.shards.iter().filter_map(|shard| shard.standing.trouble()).max()
     }
 
     /// How many shards there are.

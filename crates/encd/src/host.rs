@@ -13,6 +13,7 @@ use crate::metrics::{Gauge, Metrics};
 use crate::stop::Stopping;
 use crate::takeup::TakenUp;
 use crate::tally::Tally;
+use crate::trouble::Trouble;
 use bytes::Bytes;
 use protocol::{Code, CommitHash, EnclaveId, PublicKey};
 use service::call::{Action, Admission, Claim, Response, Verdict};
@@ -124,6 +125,21 @@ impl Host {
     pub fn resolving<T>(&self, read: impl FnOnce(&Resolver<'_>) -> T) -> T {
         let is_node_key = |key: &PublicKey| self.keys.holds(key);
         read(&Resolver { limits: &self.engine.facts().limits, is_node_key: &is_node_key })
+    }
+
+    /// Why the node is not ready, in a word (`docs/operating.md`, Watching it).
+    pub fn unready(&self) -> Option<&'static str> {
+        if self.stopping.is_asked() {
+            Some("stopping")
+        } else if self.engine.is_rolled_back() {
+            Some("rolled_back")
+        } else if self.guard.admits(false).is_err() {
+            Some(Trouble::DiskFull.name())
+        } else if self.clock.is_behind() {
+            Some("clock_behind")
+        } else {
+            self.engine.trouble().map(Trouble::name)
+        }
     }
 
     /// What was counted, as Prometheus reads it.

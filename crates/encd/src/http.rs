@@ -157,12 +157,9 @@ fn operate(host: &Host, door: Door, request: &Request<Incoming>) -> Option<HttpR
             response.headers_mut().insert(HeaderName::from_static("access-control-allow-origin"), any);
             Some(response)
         }
-        ("/readyz", Door::Admin) => Some(if host.stopping.is_asked() {
-            text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "stopping\n")
-        } else if host.engine.is_rolled_back() {
-            text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "rolled_back\n")
-        } else {
-            text(StatusCode::OK, PLAIN, "ready\n")
+        ("/readyz", Door::Admin) => Some(match host.unready() {
+            None => text(StatusCode::OK, PLAIN, "ready\n"),
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{why}\n")),
         }),
         ("/metrics", Door::Admin) => Some(text(StatusCode::OK, EXPOSITION, host.measured())),
         _ => None,

@@ -35,6 +35,7 @@ pub mod subscriber;
 pub mod syncer;
 pub mod takeup;
 pub mod tally;
+pub mod trouble;
 pub mod watch;
 pub mod websocket;
 pub mod writer;

@@ -12,10 +12,10 @@
 use crate::engine::{Reply, Shared};
 use crate::stop::storage_failed;
 use crate::store::Mark;
+use crate::trouble::Trouble;
 use protocol::EnclaveId;
 use service::runtime::Fetch;
 use std::fs::File;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -111,8 +111,7 @@ impl Syncer {
             if let Some((due, reached)) = unmarked
                 && (ended || due <= Instant::now())
             {
-                self.follow_with_mark(reached);
-                unmarked = None;
+                unmarked = self.follow_with_mark(reached);
             }
             if ended {
                 return;
@@ -175,10 +174,19 @@ impl Syncer {
         self.shared.watches.announce(&changed);
     }
 
-    fn follow_with_mark(&mut self, reached: u64) {
-        if let Err(error) = self.mark.write(reached) {
-            let error: &io::Error = &error;
-            tracing::error!(shard = self.shard, %error, "the mark outside the database could not be written");
+    /// Writes the mark; where that fails, answers when it is to be tried again.
+    fn follow_with_mark(&mut self, reached: u64) -> Option<(Instant, u64)> {
+        let standing = self.shared.standing(self.shard);
+        match self.mark.write(reached) {
+            Ok(()) => {
+                standing.note(None);
+                None
+            }
+            Err(error) => {
+                tracing::error!(shard = self.shard, %error, "the mark outside the database could not be written; it is tried again");
+                standing.note(Some(Trouble::of_mark(&error)));
+                Some((Instant::now() + MARK_INTERVAL, reached))
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::sqlite::{self, Access, Effects, SqlRuntime, fault_of};
 use crate::stop::{Exit, StartError, storage_failed};
 use crate::store::{self, ShardFile};
 use crate::syncer::{Progress, Syncer, Told};
+use crate::trouble::Trouble;
 use protocol::{Code, EnclaveId};
 use rusqlite::{Connection, ErrorCode};
 use service::cache::Cache;
@@ -34,6 +35,9 @@ const BUSY: usize = 8;
 const ALARMS_AT_ONCE: usize = 64;
 /// When an alarm whose work failed is tried again, in milliseconds.
 const ALARM_RETRY_MS: u64 = 60_000;
+
+/// How often what is due looks whether a full disk has room again.
+const FULL_RETRY: Duration = Duration::from_secs(1);
 
 const NEXT_ALARM: &str = "SELECT min(at) FROM host_alarms";
 const DUE_ALARMS: &str = "SELECT enclave FROM host_alarms WHERE at <= ?1 ORDER BY at LIMIT ?2";
@@ -198,12 +202,13 @@ impl Writer {
     /// How long to wait for the queue; none: for as long as it takes.
     fn idle_time(&self) -> Option<Duration> {
         let now = self.shared.capabilities.clock.now();
-        self.next_alarm.map(|at| Duration::from_millis(at.saturating_sub(now)))
+        let alarm = self.next_alarm.map(|at| Duration::from_millis(at.saturating_sub(now)));
+        if self.is_full() { alarm.map(|wait| wait.max(FULL_RETRY)) } else { alarm }
     }
 
     fn take_due_alarms(&mut self, batch: &mut Vec<Job>) {
         let now = self.shared.capabilities.clock.now();
-        if self.rolled_back || self.next_alarm.is_none_or(|at| at > now) {
+        if self.rolled_back || self.is_full() || self.next_alarm.is_none_or(|at| at > now) {
             return;
         }
         match self.due_alarms(now) {
@@ -236,12 +241,15 @@ impl Writer {
         match self.attempt(batch, first).or_else(|Undone| self.attempt(batch, Guard::Job)) {
             Ok(ran) => self.commit(batch, ran, started),
             // The disk was so full that the savepoints went with the transaction.
-            Err(Undone) => refuse(batch, Code::Overloaded),
+            Err(Undone) => {
+                let number = self.progress.begin();
+                self.refuse_for_room(batch, number);
+            }
         }
         if alarms {
             self.next_alarm = self.read_next_alarm().unwrap_or_else(|error| {
                 tracing::error!(shard = self.shard, %error, "alarms cannot be read");
-                None
+                Some(self.shared.capabilities.clock.now() + ALARM_RETRY_MS)
             });
         }
     }
@@ -357,8 +365,7 @@ impl Writer {
             }
             tracing::error!(shard = self.shard, "the disk is full");
             self.undo_all();
-            refuse(batch, Code::Overloaded);
-            self.hand_on(Told { number, ..Told::default() });
+            self.refuse_for_room(batch, number);
             return;
         }
         self.reached += u64::from(wrote);
@@ -366,6 +373,17 @@ impl Writer {
         self.paced_until = (batch.len() >= BUSY).then(|| started + PACE);
         let told = Told { number, wrote: wrote.then_some(self.reached), ..self.to_be_told(batch, ran) };
         self.hand_on(told);
+    }
+
+    /// The disk is full. The mark is written again until there is room for it, which ends the trouble; what is due waits for that.
+    fn refuse_for_room(&mut self, batch: &mut Vec<Job>, number: u64) {
+        self.shared.standing(self.shard).note(Some(Trouble::DiskFull));
+        refuse(batch, Code::Overloaded);
+        self.hand_on(Told { number, wrote: Some(self.reached), ..Told::default() });
+    }
+
+    fn is_full(&self) -> bool {
+        self.shared.standing(self.shard).trouble() == Some(Trouble::DiskFull)
     }
 
     fn to_be_told(&mut self, batch: &mut Vec<Job>, ran: Vec<Ran>) -> Told {
