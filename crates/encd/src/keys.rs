@@ -9,7 +9,7 @@
 //! Files are 0600. No function gives a secret away: callers name a key and get a signature. What a key may sign is one closed list
 //! (`docs/protocol.md`, Signed messages).
 
-use crate::folder::write_durably;
+use crate::folder::{create_durably, write_durably};
 use crate::signer::Signer;
 use crate::stop::{Exit, StartError};
 use hkdf::Hkdf;
@@ -144,7 +144,7 @@ impl KeyStore {
             return Ok(if *known == public { Provision::Same } else { Provision::Other });
         }
         let line = Zeroizing::new(format!("{}\n", &*Zeroizing::new(hex(secret))));
-        write_durably(&self.file_of(enclave), line.as_bytes())?;
+        create_durably(&self.file_of(enclave), line.as_bytes())?;
         provisioned.by_enclave.insert(*enclave, (public, held));
         *provisioned.public.entry(public).or_default() += 1;
         Ok(Provision::Stored)
@@ -222,7 +222,10 @@ fn read_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>, StartError> {
 fn unusable(path: &Path, error: &io::Error) -> StartError {
     StartError::new(
         Exit::Config,
-        format!("the key file {} cannot be used ({error}); make it readable for this user only", path.display()),
+        format!(
+            "the key file {} cannot be used ({error}); check the disk, and make it readable for this user only",
+            path.display()
+        ),
     )
 }
 

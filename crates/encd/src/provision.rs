@@ -3,6 +3,7 @@
 use crate::admin::bearer;
 use crate::host::{Host, Peer};
 use crate::keys::Provision as Kept;
+use crate::trouble::Trouble;
 use axum::http::HeaderMap;
 use protocol::schnorr::KeyPair;
 use protocol::{Code, Rejection};
@@ -60,7 +61,7 @@ async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send 
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => {
             tracing::error!(%error, "a key file could not be written");
-            Err(Code::Internal.into())
+            Err(Trouble::code(&error).into())
         }
         Err(error) => {
             tracing::error!(%error, "the work on a key file has panicked");

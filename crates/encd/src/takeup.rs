@@ -2,8 +2,9 @@
 //! it was taken up is noted in a file outside the database, before anything is signed, so that neither an older snapshot nor an
 //! older database makes the log live a second time.
 
-use crate::folder::write_durably;
+use crate::folder::{create_durably, sync_folder};
 use crate::host::{Host, Peer};
+use crate::trouble::Trouble;
 use protocol::event::Content;
 use protocol::snapshot::Snapshot;
 use protocol::{Code, EnclaveId, Json, PublicKey, Rejection, json};
@@ -44,11 +45,12 @@ impl TakenUp {
 
     fn note(&self, migrate: &Migrate) -> io::Result<Noted> {
         fs::create_dir_all(&self.folder)?;
+        sync_folder(self.folder.parent().expect("it lies in the folder of the databases"))?;
         let path = self.path(migrate);
         if path.try_exists()? {
             return Ok(Noted::Before);
         }
-        write_durably(&path, format!("{}\n", migrate.enclave.hex()).as_bytes())?;
+        create_durably(&path, format!("{}\n", migrate.enclave.hex()).as_bytes())?;
         Ok(Noted::First)
     }
 
@@ -96,7 +98,7 @@ async fn take_up(host: &Arc<Host>, mut call: Call, migrate: Migrate, len: usize)
 
 fn failed(error: &io::Error) -> Rejection {
     tracing::error!(%error, "that a Migrate was taken up could not be noted");
-    Code::Internal.into()
+    Trouble::code(error).into()
 }
 
 /// The Migrate that ends the snapshot, if one does. The services judge the snapshot itself.
