@@ -193,8 +193,8 @@ fn all_stopped(tasks: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Address, admin address and key, as the banner shows them.
-fn read_banner(out: ChildStdout) -> Option<[String; 3]> {
+/// Address, admin address and key, as the banner shows them; none where the node ends without one.
+pub(crate) fn read_banner(out: ChildStdout) -> Option<[String; 3]> {
     let mut lines = BufReader::new(out).lines().map_while(Result::ok);
     let found = ["node", "admin", "key"].map(|wanted| {
         lines.by_ref().find_map(|line| {
@@ -210,7 +210,7 @@ fn read_banner(out: ChildStdout) -> Option<[String; 3]> {
 }
 
 /// Keeps what it says, and hears its end.
-fn gather(mut errors: ChildStderr) -> (Arc<Mutex<String>>, Receiver<Infallible>) {
+pub(crate) fn gather(mut errors: ChildStderr) -> (Arc<Mutex<String>>, Receiver<Infallible>) {
     let log = Arc::new(Mutex::new(String::new()));
     let kept = Arc::clone(&log);
     let (running, ended) = channel::<Infallible>();

@@ -77,6 +77,17 @@ fn python() -> Result<(), String> {
     ))
 }
 
+/// Programs of Debian packages, which are installed where they are missing and this user may.
+fn debian(packages: &[(&str, &str)]) -> Result<(), String> {
+    for (program, package) in packages {
+        if run(&format!("command -v {program} >/dev/null")).is_err() {
+            run(&format!("test $(id -u) = 0 && apt-get -qq update && apt-get -qq install -y {package} >/dev/null"))
+                .map_err(|_| format!("`{program}` is missing: apt-get install {package}"))?;
+        }
+    }
+    Ok(())
+}
+
 /// The sums of `test result: ok. N passed; M failed; I ignored` lines.
 fn tally(text: &str) -> (u64, u64, u64) {
     let mut sums = (0, 0, 0);
@@ -112,6 +123,7 @@ const STEPS: &[Step] = &[
     ("tidy", || tidy::check().map(|_| 1)),
     ("licences", || licences::check().map(|_| 1)),
     ("python packages", || python().map(|()| 0)),
+    ("debian packages", || debian(&[("strace", "strace"), ("mkfs.ext4", "e2fsprogs")]).map(|()| 0)),
     ("vectors", vectors),
     ("no_std", || no_std().map(|()| 2)),
     ("workers", || workers().map(|()| 1)),
