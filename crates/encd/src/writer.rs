@@ -371,7 +371,7 @@ impl Writer {
         self.reached += u64::from(wrote);
         self.shared.metrics.transaction(batch.len(), started.elapsed());
         self.paced_until = (batch.len() >= BUSY).then(|| started + PACE);
-        let told = Told { number, wrote: wrote.then_some(self.reached), ..self.to_be_told(batch, ran) };
+        let told = Told { number, wrote: wrote.then_some(self.reached), ..self.gather_told(batch, ran) };
         self.hand_on(told);
     }
 
@@ -386,7 +386,7 @@ impl Writer {
         self.shared.standing(self.shard).trouble() == Some(Trouble::DiskFull)
     }
 
-    fn to_be_told(&mut self, batch: &mut Vec<Job>, ran: Vec<Ran>) -> Told {
+    fn gather_told(&mut self, batch: &mut Vec<Job>, ran: Vec<Ran>) -> Told {
         let mut told = Told { requests: batch.len(), ..Told::default() };
         for (job, ran) in batch.drain(..).zip(ran) {
             match (job, ran) {

@@ -20,7 +20,7 @@ pub fn run(bytes: &[u8]) {
         assert!(altered.verify().is_err(), "exp is signed");
     }
     let Commit { enclave, event_type, content, exp, tags, .. } = commit;
-    let signed = Draft { enclave, event_type, content, exp, tags }.sign(&key(1));
+    let signed = Draft { enclave, event_type, content, exp, tags }.sign(key(1));
     let text = signed.commit().to_json().to_jcs();
     let read = Commit::parse(text.as_bytes()).expect("what we sign is a commit");
     assert_eq!(read.verify().expect("what we sign verifies"), signed);

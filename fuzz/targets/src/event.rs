@@ -18,7 +18,7 @@ pub fn event(bytes: &[u8]) {
     let commit = Commit { hash, enclave, from, event_type, content, exp, tags, sig };
     let mut position = event.position;
     position.sequencer = key(1).public();
-    let again = Event::sequence(commit.clone(), position, &key(1));
+    let again = Event::sequence(commit.clone(), position, key(1));
     assert!(again.receipt().verify_signature().is_ok());
     let window = protocol::event::within_window(exp, position.timestamp);
     assert_eq!(again.verify().is_ok(), commit.verify().is_ok() && window);

@@ -26,7 +26,7 @@ pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let (enclave, root) = (EnclaveId(input.take()), input.take());
     let (timestamp, size) = (u64::from_be_bytes(input.take()), u64::from_be_bytes(input.take()));
-    head(&Sth::sign(&key(1), enclave, timestamp, size, root));
+    head(&Sth::sign(key(1), enclave, timestamp, size, root));
 }
 
 fn head(sth: &Sth) {

@@ -19,6 +19,6 @@ pub fn run(bytes: &[u8]) {
         assert!(!verify(&altered, delivery.seq_pub), "push_seq is signed");
         assert!(!verify(&delivery, key(9).public()), "the key is the Manifest's, not the body's");
     }
-    let again = delivery.delivery.sign(&key(1));
+    let again = delivery.delivery.sign(key(1));
     assert!(again.sig != delivery.sig || again.seq_pub == delivery.seq_pub);
 }
