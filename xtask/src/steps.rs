@@ -129,6 +129,7 @@ const STEPS: &[Step] = &[
     ("workers", || workers().map(|()| 1)),
     ("clippy", || run("cargo clippy --quiet --workspace --lib --bins --examples -- -D warnings").map(|()| 1)),
     ("cargo test", cargo_tests),
+    ("defects", || run("cargo test --quiet -p sim --features defects --test defects").map(|()| 1)),
     ("mutants", mutants::run),
     ("sanitize", fuzz::sanitize),
     ("documents", || run("RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps").map(|()| 1)),

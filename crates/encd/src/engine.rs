@@ -48,6 +48,7 @@ pub struct Shared {
     /// Who sends what leaves the node; set before the first writer runs.
     pub outbound: OnceLock<Outbound>,
     shards: Vec<Shard>,
+    standings: Vec<Standing>,
     queue_units: usize,
     stopping: AtomicBool,
 }
@@ -59,7 +60,6 @@ struct Shard {
     readers: Readers,
     progress: Arc<Progress>,
     rolled_back: bool,
-    standing: Standing,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -128,7 +128,22 @@ pub struct Load {
 impl Shared {
     /// How a shard stands.
     pub fn standing(&self, shard: usize) -> &Standing {
-        &self.shards[shard].standing
+        &self.standings[shard]
+    }
+
+    /// For the writer of one shard that is turned by hand, with no queue before it and nobody for what leaves the node.
+    pub fn alone(facts: NodeFacts, capabilities: Capabilities) -> Shared {
+        Shared {
+            facts,
+            capabilities,
+            metrics: Arc::default(),
+            watches: Watches::default(),
+            outbound: OnceLock::new(),
+            shards: Vec::new(),
+            standings: vec![Standing::default()],
+            queue_units: 0,
+            stopping: AtomicBool::new(false),
+        }
     }
 }
 
@@ -149,8 +164,8 @@ impl EngineHandle {
             let readers = Readers::start(place, &file.path, config, &facts, &capabilities)?;
             let room = Arc::new(Semaphore::new(queue_units));
             let rolled_back = file.mark.rolled_back;
-            let (progress, standing) = (Arc::clone(&file.progress), Standing::default());
-            shards.push(Shard { queue, room, readers, progress, rolled_back, standing, thread: Mutex::new(None) });
+            let progress = Arc::clone(&file.progress);
+            shards.push(Shard { queue, room, readers, progress, rolled_back, thread: Mutex::new(None) });
             writers.push((file, jobs));
         }
         let watches = Watches::default();
@@ -160,6 +175,7 @@ impl EngineHandle {
             metrics,
             watches,
             outbound: OnceLock::new(),
+            standings: shards.iter().map(|_| Standing::default()).collect(),
             shards,
             queue_units,
             stopping: AtomicBool::new(false),
@@ -214,7 +230,7 @@ impl EngineHandle {
 
     /// What is wrong with a shard; the worst, if there is more.
     pub fn trouble(&self) -> Option<Trouble> {
-        self.shared.shards.iter().filter_map(|shard| shard.standing.trouble()).max()
+        self.shared.standings.iter().filter_map(Standing::trouble).max()
     }
 
     /// How many shards there are.

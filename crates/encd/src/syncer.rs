@@ -14,8 +14,11 @@ use crate::stop::storage_failed;
 use crate::store::Mark;
 use crate::trouble::Trouble;
 use protocol::EnclaveId;
+use service::defects::{self, Defect};
 use service::runtime::Fetch;
 use std::fs::File;
+use std::io;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,12 +56,15 @@ pub struct Told {
     pub fetches: Vec<Fetch>,
 }
 
+/// What makes a log durable as it is when called.
+pub type SyncLog = Box<dyn FnMut() -> io::Result<()> + Send>;
+
 /// The thread's own things.
 pub struct Syncer {
     /// Which shard.
     pub shard: usize,
-    /// The write-ahead log; none where nothing has to outlive the process.
-    pub log: Option<PathBuf>,
+    /// Makes the write-ahead log durable; none where nothing has to outlive the process.
+    pub sync_log: Option<SyncLog>,
     /// The shard's mark.
     pub mark: Mark,
     /// What every thread of the engine sees.
@@ -67,6 +73,16 @@ pub struct Syncer {
     pub progress: Arc<Progress>,
     /// What the writer has committed.
     pub queue: Receiver<Told>,
+}
+
+/// Makes the log in this file durable.
+pub fn sync_file(path: PathBuf) -> SyncLog {
+    let mut file: Option<File> = None;
+    Box::new(move || match &file {
+        Some(file) => file.sync_data(),
+        // SQLite has made it by now, and keeps it for as long as a connection is open.
+        None => File::open(&path).and_then(|opened| file.insert(opened).sync_data()),
+    })
 }
 
 impl Default for Progress {
@@ -97,17 +113,14 @@ impl Progress {
 impl Syncer {
     /// Works until the writer has gone and everything it left is durable and told.
     pub fn work(mut self) {
-        let mut file = None;
         let mut unmarked: Option<(Instant, u64)> = None;
         let mut taken = Vec::new();
         loop {
             let ended = self.take(&mut taken, unmarked.map(|(due, _)| due));
-            if let Some(reached) = taken.iter().filter_map(|told| told.wrote).max() {
-                self.sync(&mut file);
+            if let Some(reached) = self.settle(&mut taken) {
                 let due = unmarked.map_or_else(|| Instant::now() + MARK_INTERVAL, |(due, _)| due);
                 unmarked = Some((due, reached));
             }
-            self.tell(&mut taken);
             if let Some((due, reached)) = unmarked
                 && (ended || due <= Instant::now())
             {
@@ -117,6 +130,31 @@ impl Syncer {
                 return;
             }
         }
+    }
+
+    /// One turn without waiting: all that is committed becomes durable and is told. Answers the requests that are to be sent, where
+    /// [`Shared::outbound`] is empty.
+    pub fn turn(&mut self) -> Vec<Fetch> {
+        let mut taken: Vec<Told> = self.queue.try_iter().collect();
+        let unsent = match self.shared.outbound.get() {
+            Some(_) => Vec::new(),
+            None => taken.iter_mut().flat_map(|told| mem::take(&mut told.fetches)).collect(),
+        };
+        self.settle(&mut taken);
+        unsent
+    }
+
+    /// Makes what was committed durable and lets everybody hear of it. Answers where the mark stands with it, if anything was written.
+    fn settle(&mut self, taken: &mut Vec<Told>) -> Option<u64> {
+        let reached = taken.iter().filter_map(|told| told.wrote).max();
+        if defects::is_on(Defect::AckBeforeSync) {
+            self.tell(taken);
+        }
+        if reached.is_some() {
+            self.sync();
+        }
+        self.tell(taken);
+        reached
     }
 
     /// Waits for a transaction, then takes all there are. Answers whether that was the end.
@@ -134,14 +172,10 @@ impl Syncer {
         false
     }
 
-    fn sync(&self, file: &mut Option<File>) {
-        let Some(path) = self.log.as_ref().filter(|_| !cfg!(feature = "unsafe-no-sync")) else { return };
+    fn sync(&mut self) {
+        let Some(sync_log) = &mut self.sync_log else { return };
         let begun = Instant::now();
-        let synced = match file {
-            Some(file) => file.sync_data(),
-            // SQLite has made it by now, and keeps it for as long as a connection is open.
-            None => File::open(path).and_then(|opened| file.insert(opened).sync_data()),
-        };
+        let synced = sync_log();
         self.shared.metrics.fsync(begun.elapsed());
         if let Err(error) = synced {
             storage_failed(self.shard, &error);

@@ -7,12 +7,13 @@ use crate::engine::{Job, Queued, Reply, Shared, hash_of};
 use crate::sqlite::{self, Access, Effects, SqlRuntime, fault_of};
 use crate::stop::{Exit, StartError, storage_failed};
 use crate::store::{self, ShardFile};
-use crate::syncer::{Progress, Syncer, Told};
+use crate::syncer::{self, Progress, Syncer, Told};
 use crate::trouble::Trouble;
 use protocol::{Code, EnclaveId};
 use rusqlite::{Connection, ErrorCode};
 use service::cache::Cache;
 use service::call::{Outcome, Response, Topic};
+use service::defects::{self, Defect};
 use service::node;
 use service::runtime::Fault;
 use std::cell::RefCell;
@@ -52,7 +53,8 @@ pub struct Limits {
     cached_enclaves: usize,
 }
 
-struct Writer {
+/// What writes a shard. A node gives it a thread ([`start`]); the simulated world turns it by hand.
+pub struct Writer {
     shard: usize,
     connection: Connection,
     cache: Cache,
@@ -112,40 +114,65 @@ pub fn start(
     shared: Arc<Shared>,
     limits: Limits,
 ) -> Result<JoinHandle<()>, StartError> {
-    let unreadable = |error: rusqlite::Error| {
-        StartError::new(Exit::Config, format!("shard {shard} cannot be read ({error}); check the disk"))
-    };
     let unstarted = |error: std::io::Error| {
         StartError::new(Exit::Config, format!("no thread can be started ({error}); raise the limit of threads"))
     };
-    let (synced, committed) = mpsc::sync_channel(UNSYNCED);
-    let mut writer = Writer {
-        shard,
-        cache: Cache::writer(limits.cached_enclaves),
-        shared: Arc::clone(&shared),
-        queue,
-        room,
-        limits,
-        effects: RefCell::new(Effects::default()),
-        parked: HashMap::new(),
-        next_alarm: None,
-        changes_before: 0,
-        rolled_back: file.mark.rolled_back,
-        reached: store::transactions(&file.writer).map_err(unreadable)?,
-        progress: Arc::clone(&file.progress),
-        synced,
-        paced_until: None,
-        connection: file.writer,
-    };
-    writer.next_alarm = writer.read_next_alarm().map_err(unreadable)?;
-    let progress = Arc::clone(&writer.progress);
-    let syncer = Syncer { shard, log: file.log, mark: file.mark, shared, progress, queue: committed };
+    let (writer, syncer) = Writer::open(shard, file, (queue, room), shared, limits)?;
     let syncing =
         thread::Builder::new().name(format!("sync-{shard}")).spawn(move || syncer.work()).map_err(unstarted)?;
     thread::Builder::new().name(format!("write-{shard}")).spawn(move || writer.work(syncing)).map_err(unstarted)
 }
 
 impl Writer {
+    /// Takes a shard up where its database stands, with what makes its transactions durable. `queue`: what there is to do, and the permits
+    /// to give back for it.
+    pub fn open(
+        shard: usize,
+        file: ShardFile,
+        (queue, room): (Receiver<Queued>, Arc<Semaphore>),
+        shared: Arc<Shared>,
+        limits: Limits,
+    ) -> Result<(Writer, Syncer), StartError> {
+        let unreadable = |error: rusqlite::Error| {
+            StartError::new(Exit::Config, format!("shard {shard} cannot be read ({error}); check the disk"))
+        };
+        let (synced, committed) = mpsc::sync_channel(UNSYNCED);
+        let mut writer = Writer {
+            shard,
+            cache: Cache::writer(limits.cached_enclaves),
+            shared: Arc::clone(&shared),
+            queue,
+            room,
+            limits,
+            effects: RefCell::new(Effects::default()),
+            parked: HashMap::new(),
+            next_alarm: None,
+            changes_before: 0,
+            rolled_back: file.mark.rolled_back,
+            reached: store::transactions(&file.writer).map_err(unreadable)?,
+            progress: Arc::clone(&file.progress),
+            synced,
+            paced_until: None,
+            connection: file.writer,
+        };
+        writer.next_alarm = writer.read_next_alarm().map_err(unreadable)?;
+        let progress = Arc::clone(&writer.progress);
+        let sync_log = file.log.filter(|_| !cfg!(feature = "unsafe-no-sync")).map(syncer::sync_file);
+        Ok((writer, Syncer { shard, sync_log, mark: file.mark, shared, progress, queue: committed }))
+    }
+
+    /// One turn without waiting: what is queued and what is due, within the limits of one batch, is committed and handed to the
+    /// [`Syncer`], which must have its turn before four more are.
+    pub fn turn(&mut self) {
+        let mut batch = Vec::with_capacity(self.limits.requests);
+        let first = self.queue.try_recv().ok();
+        self.fill(first, &mut batch);
+        self.take_due_alarms(&mut batch);
+        if !batch.is_empty() {
+            self.run(&mut batch);
+        }
+    }
+
     fn work(mut self, syncing: JoinHandle<()>) {
         let mut batch = Vec::with_capacity(self.limits.requests);
         loop {
@@ -173,14 +200,19 @@ impl Writer {
             None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(time) => self.queue.recv_timeout(time),
         };
-        let mut next = match first {
-            Ok(queued) => Some(queued),
-            Err(RecvTimeoutError::Timeout) => None,
+        let next = match first {
+            Ok(queued) => queued,
+            Err(RecvTimeoutError::Timeout) => return false,
             Err(RecvTimeoutError::Disconnected) => return true,
         };
         if let Some(until) = self.paced_until.take() {
             thread::sleep(until.saturating_duration_since(Instant::now()));
         }
+        self.fill(Some(next), batch)
+    }
+
+    /// Takes `next` and all that is queued behind it, within the limits. Answers whether the end was asked for.
+    fn fill(&mut self, mut next: Option<Queued>, batch: &mut Vec<Job>) -> bool {
         let mut units = 0;
         let mut last = false;
         while let Some(Queued { job, weight }) = next {
@@ -287,7 +319,7 @@ impl Writer {
         if !stays && (guard == Guard::Batch || self.connection.is_autocommit()) {
             return Err(Undone);
         }
-        if !stays {
+        if !stays && !defects::is_on(Defect::SavepointKept) {
             self.require("ROLLBACK TO job");
             self.effects.borrow_mut().fetches.truncate(fetches);
         }

@@ -3,6 +3,7 @@
 use crate::cache::{Cache, State};
 use crate::call::{Claim, Outcome, Response, Restore, TakeUp};
 use crate::context::{Context, Stop};
+use crate::defects::{self, Defect};
 use crate::rows::{self, event_columns, fixed, int};
 use crate::runtime::{Fault, Value};
 use crate::sequence::{mask_of, store, unborn};
@@ -205,6 +206,10 @@ fn keep(
     if let Content::Deleted(_) = event.content {
         const ERASE: &str = "UPDATE events SET content = NULL WHERE id = ?1";
         context.rt.sql_exec(ERASE, &[Value::Blob(&event.id.0)])?;
+    }
+    if defects::is_on(Defect::IndexNotRebuilt) {
+        const UNINDEX: &str = "DELETE FROM event_tags WHERE enclave = ?1 AND seq = ?2";
+        context.rt.sql_exec(UNINDEX, &[Value::Blob(&event.enclave.0), int(event.position.seq)])?;
     }
     Ok(())
 }

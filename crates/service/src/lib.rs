@@ -15,6 +15,7 @@ pub mod cache;
 pub mod call;
 pub mod checkpoint;
 pub mod context;
+pub mod defects;
 pub mod endpoint;
 pub mod filter;
 pub mod info;
