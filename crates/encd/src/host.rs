@@ -11,6 +11,7 @@ use crate::keys::KeyStore;
 use crate::listener::Alive;
 use crate::metrics::{Gauge, Metrics};
 use crate::stop::Stopping;
+use crate::tail::Tails;
 use crate::takeup::TakenUp;
 use crate::tally::Tally;
 use crate::trouble::Trouble;
@@ -56,6 +57,8 @@ pub struct Host {
     pub sockets: Tally<IpAddr>,
     /// Subscriptions by identity; those of strangers are counted with their sockets.
     pub subscriptions: Tally<PublicKey>,
+    /// What the subscriptions of an enclave share.
+    pub tails: Tails,
     /// One key is provisioned at a time: its file and its row come and go together.
     pub provisioning: Mutex<()>,
     /// Which Migrates were taken up here.
@@ -115,6 +118,7 @@ impl Host {
             clock: engine.clock(),
             provisioning: Mutex::new(()),
             taken_up: TakenUp::in_folder(&folder.join("data")),
+            tails: Tails::new(engine.clone()),
             engine,
             keys,
             stopping,

@@ -33,6 +33,7 @@ pub mod stop;
 pub mod store;
 pub mod subscriber;
 pub mod syncer;
+pub mod tail;
 pub mod takeup;
 pub mod tally;
 pub mod trouble;

@@ -1,14 +1,14 @@
-//! One subscription's task: it opens, then reads on whenever its enclave has changed, until something ends it.
+//! One subscription's task: it opens, sends its history, then goes on from what all subscriptions of its enclave share, until something
+//! ends it.
 
 use crate::host::{Host, Peer, refusal_code};
 use crate::reader::Unread;
+use crate::tail::Listener;
 use crate::tally::Held;
-use crate::watch::Watch;
-use protocol::{Code, EnclaveId, PublicKey};
+use protocol::{Code, PublicKey};
 use service::Call;
-use service::call::{Action, Claim};
 use service::live::{self, Advance, Subscription, closed_frame};
-use service::runtime::Fault;
+use service::tail::Tail;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -41,7 +41,7 @@ pub struct Turn {
 
 /// Runs a subscription to its end. The task is aborted when the client closes it.
 pub async fn run(opening: Opening, call: Call, turns: Sender<Turn>) {
-    let (subscription, watch, held) = match opening.open(call).await {
+    let (subscription, listener, held) = match opening.open(call).await {
         Ok(opened) => opened,
         Err(code) => {
             opening.host.metrics.refused(code);
@@ -50,19 +50,21 @@ pub async fn run(opening: Opening, call: Call, turns: Sender<Turn>) {
             return;
         }
     };
-    opening.follow(subscription, watch, &turns).await;
+    opening.follow(subscription, listener, &turns).await;
     drop(held);
     opening.host.metrics.subscriptions(opening.host.subscriptions.sum());
 }
 
 impl Opening {
-    async fn open(&self, call: Call) -> Result<(Subscription, Watch, Option<Held<PublicKey>>), Code> {
+    async fn open(&self, call: Call) -> Result<(Subscription, Listener, Option<Held<PublicKey>>), Code> {
         let admitted = self.host.admit_subscription(&self.peer, &call, self.len).await;
         admitted.map_err(|refusal| refusal_code(&refusal).unwrap_or(Code::Unauthorized))?;
         let enclave = call.enclave.ok_or(Code::InvalidStructure)?;
         // Listening begins first: what is written between the first read and the waiting is heard of.
-        let watch = self.host.engine.watches().listen(&enclave);
+        let listener = self.host.tails.listen(&enclave);
         let subscription = self
+            .host
+            .tails
             .read(&enclave, move |rt, cache, facts| live::open(rt, cache, facts, &call))
             .await
             .map_err(|unread| unread.rejection().code)?
@@ -72,12 +74,12 @@ impl Opening {
             None => None,
         };
         self.host.metrics.subscriptions(self.host.subscriptions.sum());
-        Ok((subscription, watch, held))
+        Ok((subscription, listener, held))
     }
 
-    async fn follow(&self, mut subscription: Subscription, mut watch: Watch, turns: &Sender<Turn>) {
+    async fn follow(&self, mut subscription: Subscription, mut listener: Listener, turns: &Sender<Turn>) {
         loop {
-            let advance = match self.advance(&mut subscription).await {
+            let advance = match self.advance(&mut subscription, listener.tail().as_deref()).await {
                 Ok(advance) => advance,
                 Err(unread) => {
                     let reason = unread.rejection().code.as_str();
@@ -93,16 +95,23 @@ impl Opening {
                 return;
             }
             if !advance.more {
-                self.wait(&subscription, &mut watch).await;
+                self.wait(&subscription, &mut listener).await;
             }
         }
     }
 
-    async fn advance(&self, subscription: &mut Subscription) -> Result<Advance, Unread> {
+    /// Goes on from what was read for all, else reads.
+    async fn advance(&self, subscription: &mut Subscription, tail: Option<&Tail>) -> Result<Advance, Unread> {
+        let (facts, now) = (self.host.engine.facts(), self.host.clock.now());
+        if let Some(advance) = tail.and_then(|tail| live::share(tail, facts, now, subscription, &self.sub_id)) {
+            return Ok(advance);
+        }
         let enclave = *subscription.enclave();
         let kept = subscription.clone();
         let sub_id: Arc<str> = Arc::from(self.sub_id.as_str());
         let (after, advance) = self
+            .host
+            .tails
             .read(&enclave, move |rt, cache, facts| {
                 // A turn that fails half-way must not have moved on.
                 let mut subscription = kept.clone();
@@ -114,42 +123,15 @@ impl Opening {
         Ok(advance)
     }
 
-    /// Until the enclave changes or the session ends.
-    async fn wait(&self, subscription: &Subscription, watch: &mut Watch) {
+    /// Until something was read or the session ends.
+    async fn wait(&self, subscription: &Subscription, listener: &mut Listener) {
         if subscription.ends_at() == u64::MAX {
-            return watch.changed().await;
+            return listener.changed().await;
         }
         let left = subscription.ends_at().saturating_sub(self.host.clock.now()).saturating_add(1);
         tokio::select! {
-            () = watch.changed() => {}
+            () = listener.changed() => {}
             () = tokio::time::sleep(Duration::from_millis(left)) => {}
-        }
-    }
-
-    /// Reads; where a due bundle has to be closed first, has the writer do that, by asking it for the STH.
-    async fn read<T, F>(&self, enclave: &EnclaveId, work: F) -> Result<T, Unread>
-    where
-        T: Send + 'static,
-        F: Fn(&dyn service::Runtime, &mut service::cache::Cache, &service::runtime::NodeFacts) -> Result<T, Fault>
-            + Clone
-            + Send
-            + 'static,
-    {
-        loop {
-            match self.host.engine.on_reader(Some(enclave), work.clone()).await {
-                // On a node that gets little time the next bundle may be due before the read comes to its turn: each time round
-                // waits for the writer, which has closed one bundle then.
-                Err(Unread::Fault(Fault::ReadOnly)) => {
-                    let ask = Call { enclave: Some(*enclave), claim: Claim::Stranger, action: Action::Sth };
-                    let response = self.host.engine.call(ask, 0).await;
-                    match refusal_code(&response) {
-                        None => tracing::trace!("a due bundle was closed for a subscription"),
-                        Some(Code::Overloaded) => return Err(Unread::Busy),
-                        Some(_) => return Err(Unread::Fault(Fault::ReadOnly)),
-                    }
-                }
-                other => return other,
-            }
         }
     }
 

@@ -15,6 +15,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::http::Response as HttpResponse;
 use axum::http::request::Parts;
 use axum::response::IntoResponse;
+use futures_sink::Sink;
 use protocol::code::Detail;
 use protocol::{Code, EnclaveId, Rejection};
 use service::Call;
@@ -22,8 +23,11 @@ use service::call::Response;
 use service::live::{closed_frame, error_frame};
 use service::resolve::{Frame, resolve_frame};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -35,6 +39,10 @@ const TURNS_AHEAD: usize = 4;
 const FRAME_SLACK: usize = 64 << 10;
 /// How long a peer may take to close its side when the node stops.
 const CLOSING: Duration = Duration::from_secs(2);
+/// Bytes read from a socket at a time. Each socket holds as much for as long as it is open, and clears it at each look.
+const READ_BUFFER: usize = 4 << 10;
+/// Bytes of frames that are gathered before they are written.
+const WRITE_BUFFER: usize = 32 << 10;
 /// Why a socket ends its subscriptions when its peer takes nothing.
 const SLOW_CONSUMER: &str = "slow_consumer";
 
@@ -73,6 +81,8 @@ pub async fn upgrade(host: &Arc<Host>, peer: &Peer, at: Option<EnclaveId>, parts
     let (host, peer) = (Arc::clone(host), peer.clone());
     let limit = host.engine.facts().limits.commit_len + FRAME_SLACK;
     upgrade
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
         .max_message_size(limit)
         .max_frame_size(limit)
         .on_upgrade(move |socket| async move {
@@ -123,7 +133,7 @@ impl Session {
                         Some(Err(_)) | None => return Ok(()),
                     }
                 }
-                Some(turn) = taken.recv() => self.forward(turn).await?,
+                Some(turn) = taken.recv() => self.forward(turn, taken).await?,
                 Some(answer) = self.commits.join_next(), if !self.commits.is_empty() => match answer {
                     Ok(frame) => self.send(frame).await?,
                     Err(error) => tracing::error!(%error, "a commit's task has panicked"),
@@ -227,8 +237,18 @@ impl Session {
         Ok(())
     }
 
-    /// Sends a turn, unless its subscription has ended or was replaced meanwhile.
-    async fn forward(&mut self, turn: Turn) -> Result<(), Over> {
+    /// Sends a turn, and with it what other subscriptions have ready, in one write where it is not too long for that.
+    async fn forward(&mut self, turn: Turn, taken: &mut mpsc::Receiver<Turn>) -> Result<(), Over> {
+        self.feed_turn(turn).await?;
+        for _ in 0..TURNS_AHEAD {
+            let Ok(turn) = taken.try_recv() else { break };
+            self.feed_turn(turn).await?;
+        }
+        self.patiently(|socket, cx| socket.poll_flush(cx)).await
+    }
+
+    /// A turn goes out, unless its subscription has ended or was replaced meanwhile.
+    async fn feed_turn(&mut self, turn: Turn) -> Result<(), Over> {
         let current = self.subscriptions.get(&turn.sub_id).is_some_and(|known| known.generation == turn.generation);
         if !current {
             return Ok(());
@@ -237,7 +257,7 @@ impl Session {
             self.subscriptions.remove(&turn.sub_id);
         }
         for frame in turn.frames {
-            self.send(frame).await?;
+            self.feed(Message::Text(frame.into())).await?;
         }
         Ok(())
     }
@@ -262,10 +282,25 @@ impl Session {
         self.transmit(Message::Text(frame.into())).await
     }
 
-    /// Sends a message. A peer that takes none for too long is told so, and given as long again to hear it.
+    /// Sends a message at once.
     async fn transmit(&mut self, message: Message) -> Result<(), Over> {
+        self.feed(message).await?;
+        self.patiently(|socket, cx| socket.poll_flush(cx)).await
+    }
+
+    /// Adds a message to what is to be written, which is at most [`WRITE_BUFFER`] and a message.
+    async fn feed(&mut self, message: Message) -> Result<(), Over> {
+        self.patiently(|socket, cx| socket.poll_ready(cx)).await?;
+        Pin::new(&mut self.socket).start_send(message).map_err(|_| Over)
+    }
+
+    /// Waits for the socket. A peer that takes nothing for too long is told so, and given as long again to hear it.
+    async fn patiently(
+        &mut self,
+        mut step: impl FnMut(Pin<&mut WebSocket>, &mut Context<'_>) -> Poll<Result<(), axum::Error>>,
+    ) -> Result<(), Over> {
         let patience = Duration::from_millis(self.host.config.websocket.slow_ms);
-        match timeout(patience, self.socket.send(message)).await {
+        match timeout(patience, poll_fn(|cx| step(Pin::new(&mut self.socket), cx))).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(_)) => return Err(Over),
             Err(_) => {}

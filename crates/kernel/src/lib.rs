@@ -35,7 +35,7 @@ pub use bundle::{Closing, close};
 pub use genesis::{Genesis, NodeKeys, Provisioned, genesis};
 pub use head::{Head, OpenBundle};
 pub use pipeline::{Enclave, clock, expiry, recovered, sequence};
-pub use reading::{Reach, ReadableTypes, Reader, Retained, may_push, may_push_anything};
+pub use reading::{Bearing, Reach, Readable, ReadableTypes, Reader, Retained, may_push, may_push_anything};
 pub use rights::{Rank, is_owner};
 pub use transition::{ReferKind, Refers, RetentionChange, Transition, Write, WriteValue};
 pub use view::{Referred, Slot, View};

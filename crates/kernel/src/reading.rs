@@ -1,8 +1,11 @@
 //! Who may read what, and who may be told of it (`docs/protocol.md`, Reading).
 
-use crate::operation::Kind;
+use crate::operation::{Kind, RoleKind};
 use crate::rights::Actor;
+use crate::transition::ReferKind;
+use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::vec::Vec;
 use protocol::Manifest;
 use protocol::manifest::{Column, Op, OpSet, Reads, SlotKind, StateNumber};
@@ -45,6 +48,50 @@ pub struct ReadableTypes<'a> {
     pub others: Reach,
     /// Of the types that differ from the others, in order of their names.
     pub named: Vec<(&'a str, Reach)>,
+}
+
+/// What may be read at present, kept for as long as no event changes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readable {
+    others: bool,
+    named: BTreeMap<String, bool>,
+}
+
+/// What an event can change of how others are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearing {
+    /// Nothing: every bitmask and every stored content stays as it is.
+    Nothing,
+    /// Bitmasks, so that who may read what has to be asked again.
+    Rights,
+    /// Stored contents, which it erases.
+    Contents,
+}
+
+impl Bearing {
+    /// By the event's type.
+    pub fn of(event_type: &str) -> Bearing {
+        match Kind::of(event_type) {
+            Kind::Manifest | Kind::AcBundle | Kind::Role(RoleKind::Move | RoleKind::Grant(_) | RoleKind::Transfer) => {
+                Bearing::Rights
+            }
+            Kind::Refer(ReferKind::Delete) => Bearing::Contents,
+            Kind::Role(RoleKind::Gate)
+            | Kind::Slot(_)
+            | Kind::Refer(ReferKind::Update)
+            | Kind::Lifecycle(_)
+            | Kind::Migrate
+            | Kind::Recovered
+            | Kind::Custom => Bearing::Nothing,
+        }
+    }
+}
+
+impl Readable {
+    /// Whether events of this type may be read, as [`Reader::may_read_now`] says it.
+    pub fn holds(&self, event_type: &str) -> bool {
+        !refers(event_type) && self.named.get(event_type).copied().unwrap_or(self.others)
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -100,6 +147,13 @@ impl<'a> Reader<'a> {
     /// Whether it may read events of this type at present.
     pub fn may_read_now(&self, event_type: &str) -> bool {
         self.reach(event_type) == Reach::Everything
+    }
+
+    /// What it may read at present, without the manifest that says so.
+    pub fn at_present(&self) -> Readable {
+        let everything = |reach: Reach| reach == Reach::Everything;
+        let named = self.named.iter().map(|(name, reach)| ((*name).to_owned(), everything(*reach)));
+        Readable { others: everything(self.others), named: named.collect() }
     }
 
     /// How much of a type it may read. `Update` and `Delete` have no permission of their own.

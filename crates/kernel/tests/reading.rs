@@ -64,6 +64,7 @@ fn reads(world: &World, name: Option<&str>) -> String {
         let named = readable.named.iter().find(|(name, _)| *name == event_type);
         let reach = named.map_or(readable.others, |(_, reach)| *reach);
         assert_eq!(reach, reader.reach(event_type), "{event_type}");
+        assert_eq!(reader.at_present().holds(event_type), reader.may_read_now(event_type), "{event_type}");
         (event_type, reach)
     });
     let said = rows.into_iter().chain([("*", readable.others)]).filter_map(|(event_type, reach)| match reach {
@@ -101,7 +102,10 @@ fn update_and_delete_have_no_permission_of_their_own() {
     let world = library("");
     for event_type in ["Update", "Delete"] {
         for name in ["alice", "carol"] {
-            assert!(!world.reader(Some(&id(name))).may_read(event_type, 0), "{name} {event_type}");
+            let identity = id(name);
+            let reader = world.reader(Some(&identity));
+            assert!(!reader.may_read(event_type, 0), "{name} {event_type}");
+            assert!(!reader.at_present().holds(event_type), "{name} {event_type}");
         }
     }
     let only_update = LIBRARY.replace("[\"notice\"]", "[\"Update\",\"Delete\"]");

@@ -11,7 +11,7 @@ use protocol::commit::Draft;
 use protocol::entry::Entry;
 use protocol::manifest::{StateNumber, TraitIndex};
 use protocol::schnorr::KeyPair;
-use protocol::state::{Bitmask, GATE_OPEN, StateName};
+use protocol::state::{Bitmask, GATE_OPEN, StateName, namespace};
 use protocol::{CommitHash, EnclaveId, Event, EventId, Json, Manifest, PublicKey, Receipt, Rejection, VerifiedCommit};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -212,6 +212,12 @@ impl World {
     /// Stores what an event does; closes its bundle when it ends with it.
     fn store(&mut self, event: Event, transition: Transition) {
         assert_eq!(event.event_hash(), transition.event_hash);
+        // Who goes by `Bearing` misses nothing.
+        let bearing = Bearing::of(&event.event_type);
+        let on_rights = transition.writes.iter().any(|write| write.key.path[0] == namespace::RBAC);
+        assert!(!on_rights || bearing == Bearing::Rights, "{}", event.event_type);
+        let erases = transition.refers.as_ref().is_some_and(|refers| refers.kind == ReferKind::Delete);
+        assert_eq!(erases, bearing == Bearing::Contents, "{}", event.event_type);
         for write in &transition.writes {
             match write.value {
                 WriteValue::Remove => self.state.remove(&write.key.path),

@@ -208,8 +208,7 @@ fn keep(
         context.rt.sql_exec(ERASE, &[Value::Blob(&event.id.0)])?;
     }
     if defects::is_on(Defect::IndexNotRebuilt) {
-        const UNINDEX: &str = "DELETE FROM event_tags WHERE enclave = ?1 AND seq = ?2";
-        context.rt.sql_exec(UNINDEX, &[Value::Blob(&event.enclave.0), int(event.position.seq)])?;
+        context.rt.sql_exec(defects::UNINDEX, &[Value::Blob(&event.enclave.0), int(event.position.seq)])?;
     }
     Ok(())
 }

@@ -40,6 +40,9 @@ impl Defect {
     }
 }
 
+/// What [`Defect::IndexNotRebuilt`] does.
+pub const UNINDEX: &str = "DELETE FROM event_tags WHERE enclave = ?1 AND seq = ?2";
+
 /// Which one is on in this process; 0 for none.
 static ON: AtomicU8 = AtomicU8::new(0);
 

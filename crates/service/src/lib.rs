@@ -34,6 +34,7 @@ pub mod runtime;
 pub mod schema;
 pub mod sequence;
 pub mod structure;
+pub mod tail;
 pub mod tree;
 pub mod view;
 pub mod warm;

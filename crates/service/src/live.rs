@@ -2,14 +2,20 @@
 //!
 //! A subscription is a place in the log. Whenever the enclave has changed the host lets it go on; what it sends is judged on the state of
 //! then, which is the state after each of those events or a later one. So whoever an event shuts out does not see that event.
+//!
+//! Live, it goes on from the [`Tail`] that all subscriptions of the enclave share, as long as its rights are known and it is not behind; else
+//! it reads for itself. Either way it sends the same.
 
 use crate::cache::{Cache, State};
 use crate::call::{Action, Call, Claim, Filter, Span};
 use crate::context::{Asker, Context, Stop};
 use crate::query;
 use crate::runtime::{Fault, NodeFacts, Runtime};
+use crate::tail::Tail;
 use alloc::string::String;
 use alloc::vec::Vec;
+use kernel::Readable;
+use protocol::json::write_text;
 use protocol::session::SessionToken;
 use protocol::{Code, EnclaveId, Json, MAX_INTEGER, PublicKey, Rejection};
 
@@ -27,6 +33,15 @@ pub struct Subscription {
     next: u64,
     /// How much history is still to be sent, unless that is over.
     history: Option<History>,
+    /// What it may read, as it was found last.
+    standing: Option<Standing>,
+}
+
+#[derive(Clone, Debug)]
+struct Standing {
+    readable: Readable,
+    /// The enclave's next `seq` when it was found.
+    at: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +117,7 @@ fn opened(context: &Context, cache: &mut Cache, call: &Call) -> Result<Subscript
         filter: filter.clone(),
         next: until,
         history: Some(history),
+        standing: None,
     })
 }
 
@@ -128,13 +144,48 @@ pub fn advance(
         None => None,
     };
     let asker = Asker { identity, retained: Vec::new() };
-    if !asker.reader(&state).anything() {
+    let reader = asker.reader(&state);
+    if !reader.anything() {
         return Ok(ended(Code::Unauthorized.as_str(), sub_id));
     }
+    subscription.standing = Some(Standing { readable: reader.at_present(), at: state.record.head.next_seq });
     match subscription.history.take() {
         Some(history) => subscription.history(&context, &state, &asker, (history, sub_id)),
         None => subscription.live(&context, &state, &asker, sub_id),
     }
+}
+
+/// Lets a subscription go on from what was read for all. `None`: it has to [`advance`] by itself, for its history, where the tail no longer
+/// holds its place, and whenever its rights may have changed.
+pub fn share(
+    tail: &Tail,
+    facts: &NodeFacts,
+    now: u64,
+    subscription: &mut Subscription,
+    sub_id: &str,
+) -> Option<Advance> {
+    if now > subscription.ends_at {
+        return Some(ended(Code::SessionExpired.as_str(), sub_id));
+    }
+    let standing = subscription.standing.as_ref()?;
+    if subscription.history.is_some() || !tail.serves(subscription.next, standing.at) {
+        return None;
+    }
+    let (mut turn, mut left) = (Advance::default(), facts.limits.page_len);
+    for seen in tail.events_from(subscription.next) {
+        let event = &seen.stored.event;
+        if subscription.filter.takes(event) && standing.readable.holds(&seen.stored.as_type) {
+            let full = turn.frames.len() as u64 >= TURN || seen.len > left;
+            if full && !turn.frames.is_empty() {
+                turn.more = true;
+                return Some(turn);
+            }
+            left = left.saturating_sub(seen.len);
+            turn.frames.push(event_frame(sub_id, &seen.text));
+        }
+        subscription.next = event.position.seq + 1;
+    }
+    Some(turn)
 }
 
 impl Subscription {
@@ -149,7 +200,7 @@ impl Subscription {
         history.page.limit = history.left.min(TURN);
         history.page.seq = Some(clip(history.page.seq.take(), 0, history.until.checked_sub(1)));
         let page = query::page(context, state, &asker.reader(state), &history.page)?;
-        turn.frames.extend(page.events.iter().map(|stored| event_frame(sub_id, stored.event.to_json())));
+        turn.frames.extend(page.events.iter().map(|stored| event_frame(sub_id, &stored.event.to_json().to_jcs())));
         history.left -= page.events.len() as u64;
         match page.events.last().filter(|_| page.more && history.left > 0) {
             Some(last) => {
@@ -182,7 +233,7 @@ impl Subscription {
             ..self.filter.clone()
         };
         let page = query::page(context, state, &asker.reader(state), &filter)?;
-        turn.frames.extend(page.events.iter().map(|stored| event_frame(sub_id, stored.event.to_json())));
+        turn.frames.extend(page.events.iter().map(|stored| event_frame(sub_id, &stored.event.to_json().to_jcs())));
         self.next = match page.events.last().filter(|_| page.more) {
             Some(last) => last.event.position.seq + 1,
             None => upto + 1,
@@ -205,8 +256,16 @@ fn clip(span: Option<Span>, low: u64, high: Option<u64>) -> Span {
     }
 }
 
-fn event_frame(sub_id: &str, event: Json) -> String {
-    Json::object([("type", Json::from("Event")), ("sub_id", Json::from(sub_id)), ("event", event)]).to_jcs()
+/// The frame of an event whose canonical JSON is given; written by hand, because the event is nearly all of it.
+fn event_frame(sub_id: &str, event: &str) -> String {
+    const AROUND: usize = r#"{"event":,"sub_id":"","type":"Event"}"#.len();
+    let mut frame = String::with_capacity(AROUND + event.len() + sub_id.len());
+    frame.push_str(r#"{"event":"#);
+    frame.push_str(event);
+    frame.push_str(r#","sub_id":"#);
+    write_text(sub_id, &mut frame);
+    frame.push_str(r#","type":"Event"}"#);
+    frame
 }
 
 /// The frame that ends a subscription.

@@ -156,6 +156,26 @@ pub fn event_at(rt: &dyn Runtime, enclave: &EnclaveId, seq: u64) -> Result<Optio
     first(rt, event_columns!("WHERE enclave = ?1 AND seq = ?2"), &[Value::Blob(&enclave.0), int(seq)], event)
 }
 
+/// The events from a place on, upwards, as many as that at most, until `take` says `false`.
+pub fn events_from(
+    rt: &dyn Runtime,
+    enclave: &EnclaveId,
+    first: u64,
+    most: u64,
+    mut take: impl FnMut(StoredEvent) -> bool,
+) -> Result<(), Fault> {
+    const SQL: &str = event_columns!("WHERE enclave = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3");
+    let mut fault = None;
+    rt.sql_query(SQL, &[Value::Blob(&enclave.0), int(first), int(most)], &mut |row| match event(row) {
+        Ok(stored) => take(stored),
+        Err(error) => {
+            fault = Some(error);
+            false
+        }
+    })?;
+    fault.map_or(Ok(()), Err)
+}
+
 /// The event of that id in this enclave.
 pub fn event_by_id(rt: &dyn Runtime, enclave: &EnclaveId, id: &EventId) -> Result<Option<StoredEvent>, Fault> {
     let found = first(rt, event_columns!("WHERE id = ?1"), &[Value::Blob(&id.0)], event)?;

@@ -11,5 +11,6 @@ mod restoring;
 mod sql;
 mod structure;
 mod subscribing;
+mod tailing;
 mod vectors;
 mod world;

@@ -50,6 +50,9 @@ fn everything() -> Statements {
         world.post_as(&enclave, "alice", path, &members).expect(200);
     }
     world.pass(100_000).ask(&enclave, Action::Sth).expect(200);
+    let tail = world.tail(&enclave, None);
+    say("alice", "message", "3", &[]);
+    world.tail(&enclave, tail.as_ref()).expect("the enclave is here");
     let snapshot = Call { enclave: Some(enclave), claim: Claim::Admin, action: Action::Snapshot };
     let snapshot = world.call(&snapshot).expect(200).body.clone();
     let provisioned = protocol::EnclaveId([0xee; 32]);
@@ -119,7 +122,12 @@ fn written() -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut whole, mut ends) = (BTreeSet::new(), BTreeSet::new());
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
     for entry in std::fs::read_dir(folder).expect("a folder") {
-        let source = std::fs::read_to_string(entry.expect("a file").path()).expect("a source");
+        let path = entry.expect("a file").path();
+        // What a mistake does is no statement of a node.
+        if path.ends_with("defects.rs") {
+            continue;
+        }
+        let source = std::fs::read_to_string(path).expect("a source");
         for literal in literals(&source) {
             let verb = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "REPLACE ", "WITH "];
             if literal.starts_with("WHERE ") {

@@ -8,19 +8,19 @@ use service::Call;
 use service::call::{Action, Claim, Filter};
 use service::live::Subscription;
 
-fn query(world: &World, enclave: &EnclaveId, claim: Claim, filter: &Value) -> Call {
+pub fn query(world: &World, enclave: &EnclaveId, claim: Claim, filter: &Value) -> Call {
     let read = protocol::json::parse(filter.to_string().as_bytes(), 64).expect("JSON");
     let filter = Filter::parse(Some(read), &world.facts.limits).unwrap_or_else(|error| panic!("{error:?} {filter}"));
     Call { enclave: Some(*enclave), claim, action: Action::Query(filter) }
 }
 
-fn open(world: &World, enclave: &EnclaveId, name: &str, filter: Value) -> Subscription {
+pub fn open(world: &World, enclave: &EnclaveId, name: &str, filter: Value) -> Subscription {
     let call = query(world, enclave, world.session(name), &filter);
     world.subscribe(&call).unwrap_or_else(|refused| panic!("{refused:?}"))
 }
 
 /// `3`, `EOSE` or `Closed reason` of each frame; an event must verify.
-fn words(frames: &[Value]) -> Vec<String> {
+pub fn words(frames: &[Value]) -> Vec<String> {
     frames
         .iter()
         .map(|frame| {
@@ -46,18 +46,18 @@ fn said(world: &World, subscription: &mut Subscription) -> Vec<String> {
     words
 }
 
-fn group() -> (World, EnclaveId) {
+pub fn group() -> (World, EnclaveId) {
     let world = World::new();
     let enclave = world.begin(&template("group"));
     (world, enclave)
 }
 
-fn moved(world: &World, enclave: &EnclaveId, author: &str, name: &str, to: &str) {
+pub fn moved(world: &World, enclave: &EnclaveId, author: &str, name: &str, to: &str) {
     let content = format!(r#"{{"target":"@{name}","to":"{to}"}}"#);
     world.say(enclave, author, "Move", &content, &[]).expect(200);
 }
 
-fn message(world: &World, enclave: &EnclaveId, author: &str) -> String {
+pub fn message(world: &World, enclave: &EnclaveId, author: &str) -> String {
     world.say(enclave, author, "message", "1", &[]).event_id().hex()
 }
 
@@ -277,7 +277,7 @@ fn against_all_events() {
     }
 }
 
-fn random_live_filter(draw: &mut Draw, world: &World, enclave: &EnclaveId) -> Value {
+pub fn random_live_filter(draw: &mut Draw, world: &World, enclave: &EnclaveId) -> Value {
     let call = Call { enclave: Some(*enclave), claim: Claim::Admin, action: Action::Snapshot };
     let file = world.call(&call).expect(200).body.clone();
     let read = protocol::snapshot::Snapshot::read(&file).expect("a snapshot");

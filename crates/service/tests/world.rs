@@ -18,6 +18,7 @@ use rusqlite::types::ValueRef;
 use service::cache::Cache;
 use service::call::{Action, CheckedCommit, Claim, Outcome, Response, Topic};
 use service::runtime::{Fault, Fetch, FetchId, Fetched, Limits, NodeFacts};
+use service::tail::Tail;
 use service::{Call, live, node};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -328,6 +329,16 @@ impl World {
                 return (frames, turn.closed);
             }
         }
+    }
+
+    /// The end of an enclave, read on from an earlier one.
+    pub fn tail(&self, enclave: &EnclaveId, before: Option<&Tail>) -> Option<Tail> {
+        self.settled(Some(enclave), |host, cache| Tail::read(host, cache, &self.facts, enclave, before))
+    }
+
+    /// One turn of a subscription on a tail, if the tail serves it.
+    pub fn shared(&self, subscription: &mut live::Subscription, tail: &Tail) -> Option<live::Advance> {
+        live::share(tail, &self.facts, self.now.get(), subscription, "s")
     }
 
     /// Reads; where something is due first, the STH is asked for on the writer, and then it is read again.

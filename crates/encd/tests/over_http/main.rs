@@ -2,6 +2,7 @@
 
 mod admission;
 mod envelope;
+mod fanout;
 mod http;
 mod lines;
 mod migrate;

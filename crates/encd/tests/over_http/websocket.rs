@@ -6,10 +6,11 @@ use std::net::TcpStream;
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket, connect};
 
-struct Socket(WebSocket<MaybeTlsStream<TcpStream>>);
+/// A client's end of a socket.
+pub struct Socket(WebSocket<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
-    fn open(node: &Running, path: &str) -> Socket {
+    pub fn open(node: &Running, path: &str) -> Socket {
         let url = node.url(path).replacen("http", "ws", 1);
         let (socket, _) = connect(url).expect("the node takes the upgrade");
         Socket(socket)
@@ -19,11 +20,11 @@ impl Socket {
         self.0.send(Message::text(frame.to_jcs())).expect("sent");
     }
 
-    fn commit(&mut self, commit: &VerifiedCommit) {
+    pub fn commit(&mut self, commit: &VerifiedCommit) {
         self.say(&commit.commit().to_json());
     }
 
-    fn subscribe(&mut self, sub_id: &str, enclave: Option<EnclaveId>) {
+    pub fn subscribe(&mut self, sub_id: &str, enclave: Option<EnclaveId>) {
         let mut members = vec![("type", text("Query")), ("sub_id", text(sub_id)), ("filter", Json::object(NONE))];
         members.extend(enclave.map(|enclave| ("enclave", text(&enclave.hex()))));
         self.say(&Json::object(members));
@@ -45,7 +46,7 @@ impl Socket {
     }
 
     /// The next frame in short: its type and what tells it apart.
-    fn short(&mut self) -> String {
+    pub fn short(&mut self) -> String {
         let frame = self.hear();
         let member = |name: &str| frame.member(name).and_then(Json::as_text).unwrap_or("").to_owned();
         let event = frame.member("event");
@@ -62,7 +63,7 @@ impl Socket {
         }
     }
 
-    fn expect(&mut self, frames: &[&str]) {
+    pub fn expect(&mut self, frames: &[&str]) {
         for frame in frames {
             assert_eq!(self.short(), *frame);
         }
