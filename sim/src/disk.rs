@@ -75,7 +75,7 @@ fn step(name: &str) {
     let due = with(|disk| {
         disk.steps += 1;
         match &mut disk.crash {
-            Some((left, of, _)) if name.starts_with(of.as_str()) => {
+            Some((left, of, _)) if *left < AT_SYNC && name.starts_with(of.as_str()) => {
                 *left = left.saturating_sub(1);
                 *left == 0
             }
@@ -331,6 +331,25 @@ mod tests {
         sync("db");
         with(Disk::come_back);
         assert_eq!(content("db"), [1; SECTOR], "the sync had been done");
+    }
+
+    /// The power goes at the sync of a log, however many steps come first: before it, or after it.
+    #[test]
+    fn the_power_goes_at_a_sync() {
+        for (after, kept) in [(AT_SYNC, 0), (AT_SYNC + 1, 1)] {
+            format(Draw::new(0));
+            write("log", 0, &[0; SECTOR]).expect("room");
+            sync("log");
+            with(|disk| disk.crash_after(after, "", || {}));
+            for _ in 0..50 {
+                write("log", 0, &[1; SECTOR]).expect("room");
+            }
+            assert!(!with(|disk| disk.is_crashed()));
+            sync_data("log");
+            assert!(with(|disk| disk.is_crashed()));
+            with(Disk::come_back);
+            assert!(kept == 0 || content("log")[0] == 1, "the sync had been done");
+        }
     }
 
     #[test]

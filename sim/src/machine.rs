@@ -17,6 +17,8 @@ use service::runtime::{Fault, Fetch, FetchId, Fetched, NodeFacts, Runtime};
 use service::{Call, Outcome, node};
 use std::cell::RefCell;
 use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use tempfile::TempDir;
@@ -41,6 +43,8 @@ pub struct Machine {
     running: Option<Running>,
     /// What is in the queue.
     queued: usize,
+    /// The mark as it was before the turn, if there was one.
+    marked: Option<Vec<u8>>,
     // Last, so that it outlives what works in it.
     _place: TempDir,
 }
@@ -57,7 +61,10 @@ impl Machine {
     /// A machine with an empty data folder and a sequencer key made of this byte.
     pub fn new(secret: u8, clock: Clock) -> Machine {
         vfs::install();
-        let place = tempfile::tempdir().expect("a temporary folder can be made");
+        // Marks and keys are files of the system's; in memory where it has a place for that.
+        let memory = Path::new("/dev/shm");
+        let place = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let place = place.expect("a temporary folder can be made");
         let mut config = Config { data: Some(place.path().to_owned()), ..Config::default() };
         config.name = "node.example".to_owned();
         config.store.shards = 1;
@@ -83,7 +90,7 @@ impl Machine {
         };
         let files = folder.data().to_string_lossy().into_owned();
         let capabilities = Capabilities { keys: Arc::new(keys), clock };
-        Machine { config, folder, files, facts, capabilities, running: None, queued: 0, _place: place }
+        Machine { config, folder, files, facts, capabilities, running: None, queued: 0, marked: None, _place: place }
     }
 
     /// Starts the node as a process starts, on what the disk holds.
@@ -111,6 +118,20 @@ impl Machine {
     pub fn halt(&mut self) {
         self.running = None;
         self.queued = 0;
+    }
+
+    /// The turn never came to its end: the mark, which follows at the end of one, stays where it was.
+    pub fn unmark(&mut self) {
+        let put_back = match &self.marked {
+            Some(mark) => fs::write(self.mark(), mark),
+            None => fs::remove_file(self.mark()),
+        };
+        let failed = put_back.is_err_and(|error| error.kind() != ErrorKind::NotFound);
+        assert!(!failed, "the folder takes files");
+    }
+
+    fn mark(&self) -> PathBuf {
+        self.folder.data().join("shard-0.mark")
     }
 
     /// What the names of its files begin with.
@@ -149,6 +170,7 @@ impl Machine {
     pub fn turn(&mut self) -> Vec<Fetch> {
         let batches = self.queued.div_ceil(BATCH).max(1);
         self.queued = 0;
+        self.marked = fs::read(self.mark()).ok();
         let running = self.running();
         for _ in 0..batches {
             running.writer.turn();

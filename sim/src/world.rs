@@ -295,6 +295,9 @@ impl World {
     /// is stored.
     fn recover(&mut self, machine: usize, under_way: Option<(u64, Vec<Asked>, Inbox)>) -> Result<(), Broken> {
         self.machines[machine].halt();
+        if under_way.is_some() {
+            self.machines[machine].unmark();
+        }
         self.trace.crashes += 1;
         self.boot(machine);
         let outgoing = std::mem::take(&mut self.outgoing);

@@ -132,15 +132,19 @@ impl Syncer {
         }
     }
 
-    /// One turn without waiting: all that is committed becomes durable and is told. Answers the requests that are to be sent, where
-    /// [`Shared::outbound`] is empty.
+    /// One turn without waiting: all that is committed becomes durable and is told, and the mark follows. Answers the requests that are to
+    /// be sent, where [`Shared::outbound`] is empty.
     pub fn turn(&mut self) -> Vec<Fetch> {
         let mut taken: Vec<Told> = self.queue.try_iter().collect();
         let unsent = match self.shared.outbound.get() {
             Some(_) => Vec::new(),
             None => taken.iter_mut().flat_map(|told| mem::take(&mut told.fetches)).collect(),
         };
-        self.settle(&mut taken);
+        if let Some(reached) = self.settle(&mut taken)
+            && self.follow_with_mark(reached).is_some()
+        {
+            tracing::debug!("the mark is tried again with the next transaction");
+        }
         unsent
     }
 
