@@ -190,12 +190,15 @@ impl Connection {
 
     fn read_more(&mut self) -> io::Result<()> {
         let mut chunk = [0; 64 << 10];
-        match self.stream.read(&mut chunk)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
+        match self.stream.read(&mut chunk) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
                 self.unread.extend_from_slice(&chunk[..read]);
                 Ok(())
             }
+            // A read with a timeout ends so where the process was stopped and goes on. Whoever wants more asks again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }
