@@ -232,7 +232,7 @@ impl Default for StoreConfig {
             readers: 2,
             writer_cache_mib: 64,
             reader_cache_mib: 8,
-            mmap_mib: 256,
+            mmap_mib: 0,
             cached_enclaves: 4096,
         }
     }
