@@ -104,9 +104,14 @@ impl Vkey {
             return Err(SignatureError::Unsigned);
         }
         lines.try_for_each(|line| {
-            let signature = Signature::from_slice(line.signature()).map_err(|_| SignatureError::Invalid)?;
-            self.key.verify_strict(note.text().as_bytes(), &signature).map_err(|_| SignatureError::Invalid)
+            let holds = self.verifies(note.text().as_bytes(), line.signature());
+            if holds { Ok(()) } else { Err(SignatureError::Invalid) }
         })
+    }
+
+    /// Whether a signature is this key's over a message.
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        Signature::from_slice(signature).is_ok_and(|signature| self.key.verify_strict(message, &signature).is_ok())
     }
 }
 
