@@ -124,6 +124,8 @@ pub enum Falsehood {
     },
     /// A checkpoint does not hold, or states another root than the tree head of its size.
     Checkpoint,
+    /// Fewer witnesses have cosigned the heads log than the policy asks for.
+    Unwitnessed,
     /// A proof does not hold.
     Proof(Answer),
     /// The log stands where the receipt's event is not.
@@ -187,6 +189,8 @@ pub enum Answer {
     Frame,
     /// A sealed answer.
     Envelope,
+    /// A proof that a head stands in the heads log.
+    Heads,
 }
 
 /// Where a replay and a node part.
@@ -316,6 +320,9 @@ impl fmt::Display for Falsehood {
                 write!(f, "the log of {shown} entries does not continue the {kept} seen before: history was rewritten")
             }
             Falsehood::Checkpoint => f.write_str("the checkpoint does not hold or contradicts the tree head"),
+            Falsehood::Unwitnessed => {
+                f.write_str("the heads log is not cosigned by as many witnesses as the policy asks for")
+            }
             Falsehood::Proof(answer) => write!(f, "{answer}: the hashes lead elsewhere"),
             Falsehood::Dropped { seq } => write!(f, "event {seq}, for which there is a receipt, is not in the log"),
             Falsehood::Overdue { seq } => {
@@ -347,6 +354,7 @@ impl fmt::Display for Answer {
             Answer::Snapshot => "the snapshot",
             Answer::Frame => "the frame",
             Answer::Envelope => "the sealed answer",
+            Answer::Heads => "the heads proof",
         })
     }
 }

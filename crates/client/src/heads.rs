@@ -103,15 +103,8 @@ impl Enclave {
     pub fn checkpoint_by(&self, log_vkey: &str, head: &Head) -> Result<ProvenCheckpoint, Error> {
         let bytes = self.node.link.get(&self.path("checkpoint"), &[])?.bytes()?;
         let (note, checkpoint) = self.read_checkpoint(&bytes, log_vkey).ok_or(Falsehood::Checkpoint)?;
-        let sth = head.sth.sth();
         // A bundle may have closed between the two questions: then the older must be a beginning of the newer.
-        if checkpoint.size == sth.tree_size {
-            if checkpoint.root != sth.root_hash {
-                return Err(Falsehood::Checkpoint.into());
-            }
-        } else {
-            self.check_beginning(&checkpoint, head)?;
-        }
+        self.check_same_or_beginning(&checkpoint, head)?;
         Ok(ProvenCheckpoint { note, tree_size: checkpoint.size, log_vkey: log_vkey.into() })
     }
 
@@ -180,6 +173,16 @@ impl Enclave {
             own && signature.is_ok_and(|signature| schnorr::verify(&sequencer, &message, &signature).is_ok())
         });
         by_sequencer.then(|| (text.to_string(), checkpoint))
+    }
+
+    /// Checks that a tree is that of the head, or what the head's began with, or what it has become since.
+    pub(crate) fn check_same_or_beginning(&self, tree: &Checkpoint, head: &Head) -> Result<(), Error> {
+        let sth = head.sth.sth();
+        match tree.size == sth.tree_size {
+            true if tree.root == sth.root_hash => Ok(()),
+            true => Err(Falsehood::Checkpoint.into()),
+            false => self.check_beginning(tree, head),
+        }
     }
 
     fn check_beginning(&self, checkpoint: &Checkpoint, head: &Head) -> Result<(), Error> {

@@ -17,6 +17,7 @@ pub mod error;
 pub mod filter;
 pub mod folder;
 pub mod heads;
+pub mod heads_log;
 pub mod identity;
 mod link;
 pub mod names;

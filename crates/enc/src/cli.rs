@@ -18,6 +18,7 @@ Examples:
   enc query --type Message                  read; every event is verified
   enc prove event ID > proof.json           ask for a proof
   enc verify event proof.json               check it, offline
+  enc verify --heads --policy witnesses     check that witnesses have seen the enclave's head
   enc --as alice commit Message hello       act as somebody else
   enc workflow personal                     see the whole protocol work, in 16 checks";
 
@@ -82,9 +83,8 @@ enum Command {
     /// Ask for a proof and write it as a file
     #[command(subcommand)]
     Prove(prove::Command),
-    /// Check a file offline
-    #[command(subcommand)]
-    Verify(verify::Command),
+    /// Check a file offline, or that witnesses have seen the enclave's head
+    Verify(verify::Verify),
     /// Replay the whole log and compare it with what the node has signed
     Audit,
     /// Print a session token for other tools
@@ -129,7 +129,7 @@ fn run_with(command: Command, mut context: Context) -> Result<ExitCode, Failure>
         Command::Query(query) => query::run(&query, &context)?,
         Command::Watch(watch) => watch::run(&watch, &context)?,
         Command::Prove(command) => prove::run(&command, &context)?,
-        Command::Verify(command) => verify::run(&command, &context)?,
+        Command::Verify(verify) => verify::run(&verify, &context)?,
         Command::Audit => audit::run(&context)?,
         Command::Session(session) => operate::session(&session, &context)?,
         Command::CloseBundle(close) => operate::close_bundle(&close, &context)?,

@@ -23,6 +23,7 @@ mod receiver;
 mod remote_view;
 mod show;
 mod verify;
+mod verify_heads;
 mod watch;
 mod workflow;
 

@@ -1,8 +1,9 @@
-//! `verify`: checks files offline. Nothing is asked of any node.
+//! `verify`: checks files offline, where nothing is asked of any node; with `--heads`, an enclave's head in its node's heads log.
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::show::{event_line, state_words, utc};
+use crate::verify_heads::{self, Heads};
 use clap::{Args, Subcommand};
 use client::audit::audit_snapshot;
 use client::proof_file::{Proof, Proved, verify_file};
@@ -12,6 +13,16 @@ use protocol::ids::hex;
 use protocol::json::{self, MAX_DEPTH};
 use protocol::{CommitHash, EnclaveId, Json, PublicKey};
 use std::path::{Path, PathBuf};
+
+/// Check a file offline, or that witnesses have seen the enclave's head.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct Verify {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    heads: Heads,
+}
 
 /// Check a file offline.
 #[derive(Subcommand)]
@@ -55,7 +66,8 @@ pub struct OfSnapshot {
 }
 
 /// Runs it.
-pub fn run(command: &Command, context: &Context) -> Result<(), Failure> {
+pub fn run(verify: &Verify, context: &Context) -> Result<(), Failure> {
+    let Some(command) = &verify.command else { return verify_heads::run(&verify.heads, context) };
     match command {
         Command::Event(file) => proof(file, context, |proof| matches!(proof, Proof::Event(..))),
         Command::Bundle(file) => proof(file, context, |proof| matches!(proof, Proof::Bundle(..))),

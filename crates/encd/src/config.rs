@@ -6,6 +6,7 @@ use crate::hooks::creation::CreateConfig;
 use crate::hooks::quotas::QuotasConfig;
 use crate::hooks::rates::RatesConfig;
 use crate::outbound::OutboundConfig;
+use crate::witnesses::WitnessesConfig;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -48,6 +49,8 @@ pub struct Config {
     pub hooks: HooksConfig,
     /// Requests that leave the node.
     pub outbound: OutboundConfig,
+    /// Who cosigns the node's checkpoints.
+    pub witnesses: WitnessesConfig,
     /// Free space that must be left.
     pub disk: DiskConfig,
 }
@@ -204,6 +207,7 @@ impl Default for Config {
             quotas: QuotasConfig::default(),
             hooks: HooksConfig::default(),
             outbound: OutboundConfig::default(),
+            witnesses: WitnessesConfig::default(),
             disk: DiskConfig::default(),
         }
     }
@@ -320,6 +324,7 @@ impl Config {
         }
         self.outbound.check()?;
         self.disk.check()?;
+        self.witnesses.check()?;
         if self.name.is_empty() || self.name.contains(|c: char| c.is_whitespace() || c == '+' || c.is_control()) {
             bail!("name must be text without spaces and '+': it is the origin of a log");
         }
@@ -386,7 +391,8 @@ mod tests {
             commented = line.starts_with('#');
         }
         let absent = ["data", "listen.public_url", "admin.token_file", "create.token_file", "hooks.http_url"];
-        let mut keys: Vec<String> = absent.iter().chain(&["outbound.roots_file"]).map(ToString::to_string).collect();
+        let mut keys: Vec<String> =
+            absent.iter().chain(&["outbound.roots_file", "witnesses.policy_file"]).map(ToString::to_string).collect();
         leaves(&default, "", &mut keys);
         for key in keys {
             assert!(documented.remove(&key), "{key} is not in the sample");

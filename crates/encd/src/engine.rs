@@ -299,7 +299,17 @@ impl EngineHandle {
         T: Send + 'static,
         F: FnOnce(&dyn Runtime, &mut Cache, &NodeFacts) -> Result<T, Fault> + Send + 'static,
     {
-        let shard = self.shard(enclave);
+        let place = enclave.map_or(0, |enclave| store::shard_of(enclave, self.shared.shards.len()));
+        self.on_shard(place, work).await
+    }
+
+    /// The same on a shard by its place, from 0; there are [`EngineHandle::shard_count`].
+    pub async fn on_shard<T, F>(&self, place: usize, work: F) -> Result<T, Unread>
+    where
+        T: Send + 'static,
+        F: FnOnce(&dyn Runtime, &mut Cache, &NodeFacts) -> Result<T, Fault> + Send + 'static,
+    {
+        let shard = &self.shared.shards[place];
         let found = shard.readers.run(work).await;
         shard.progress.settled().await;
         found

@@ -1,8 +1,9 @@
 //! The command line. A flag stands above the configuration file, which stands above the defaults.
 
 use crate::config::Config;
+use crate::witness::WitnessFlags;
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -10,8 +11,11 @@ use std::path::PathBuf;
 ///
 /// Started without flags it serves on 127.0.0.1:8080 only, keeps its data in a folder it makes, and prints what to do next.
 #[derive(Clone, Debug, Default, Parser)]
-#[command(name = "encd", version, after_help = EXAMPLES)]
+#[command(name = "encd", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Flags {
+    /// What to be instead of a node
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Serve on this port of every interface (TLS is a proxy's work: put one before it)
     #[arg(long, value_name = "N", conflicts_with = "listen")]
     pub port: Option<u16>,
@@ -35,12 +39,21 @@ pub struct Flags {
     pub name: Option<String>,
 }
 
+/// What `encd` can be beside a node.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Be a witness: cosign the checkpoints of other people's logs (C2SP tlog-witness)
+    Witness(WitnessFlags),
+}
+
 const EXAMPLES: &str = "\
 Examples:
   encd                              try it: http://127.0.0.1:8080, data is kept
   encd --memory --listen 127.0.0.1:0   a node for a test, on a free port, gone at exit
   encd --port 8080 --data /var/lib/encd --name node.example
                                     every interface, behind a proxy that does TLS
+  encd witness --name witness.example --data /var/lib/witness --logs logs.policy
+                                    cosign the logs of that file's `log` lines
 
 Then, in another terminal:
   enc init                          makes you a key

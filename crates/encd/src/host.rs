@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::{EngineHandle, hash_of};
 use crate::guard::DiskGuard;
+use crate::heads::answer::HeadsReader;
 use crate::hooks::{self, Admitted, Chain};
 use crate::keys::KeyStore;
 use crate::listener::Alive;
@@ -37,6 +38,8 @@ pub struct Host {
     pub engine: EngineHandle,
     /// Keys.
     pub keys: Arc<KeyStore>,
+    /// The heads log, and checkpoints as they are published.
+    pub heads: HeadsReader,
     /// Admission hooks.
     pub chain: Chain,
     /// Free space.
@@ -67,6 +70,14 @@ pub struct Host {
     pub stopping: Stopping,
     /// `GET /openapi.json`, which is the same for as long as the node runs.
     pub openapi: Bytes,
+}
+
+/// What of a node is kept outside the shards.
+pub struct Kept {
+    /// Keys.
+    pub keys: Arc<KeyStore>,
+    /// The heads log, and checkpoints as they are published.
+    pub heads: HeadsReader,
 }
 
 /// Who is at the other end of a request.
@@ -100,7 +111,7 @@ impl Host {
         config: Config,
         folder: &Path,
         engine: EngineHandle,
-        keys: Arc<KeyStore>,
+        kept: Kept,
         stopping: Stopping,
     ) -> anyhow::Result<Host> {
         Ok(Host {
@@ -120,7 +131,8 @@ impl Host {
             taken_up: TakenUp::in_folder(&folder.join("data")),
             tails: Tails::new(engine.clone()),
             engine,
-            keys,
+            keys: kept.keys,
+            heads: kept.heads,
             stopping,
         })
     }

@@ -95,6 +95,9 @@ async fn serve(
     (line, upgrade): (&RequestLine, bool),
     request: Request<Incoming>,
 ) -> Result<HttpResponse<Body>, Broken> {
+    if let Some(response) = host.heads.answer(line).await {
+        return Ok(http_response(response));
+    }
     // What has no body, or a body that is streamed, is told by the head alone.
     if upgrade || is_streamed(line) {
         let resolved = host.resolving(|resolver| resolve(resolver, line, upgrade, b""));
@@ -126,6 +129,7 @@ async fn serve(
                 Action::Restore(request) if request.first == TakeUp::Asserted => {
                     takeup::answer(host, peer, call, len).await
                 }
+                Action::Checkpoint => host.heads.publish(host.answer(peer, call, len).await),
                 _ => host.answer(peer, call, len).await,
             }
         }

@@ -22,7 +22,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use tlog::note::KeyName;
+use tlog::checkpoint::{Checkpoint, Origin};
+use tlog::note::{KeyName, Note};
 use tlog::signer::NoteSigner;
 use zeroize::Zeroizing;
 
@@ -100,6 +101,20 @@ impl KeyStore {
     /// The verifier key of the heads log.
     pub fn heads_vkey(&self) -> String {
         self.heads.vkey().to_string()
+    }
+
+    /// The origin of the heads log.
+    pub fn heads_origin(&self) -> String {
+        self.heads.vkey().name().to_string()
+    }
+
+    /// The checkpoint of the heads log at this size and root, signed. To be called inside the transaction that stores it.
+    pub fn sign_heads(&self, size: u64, root: [u8; 32]) -> Note {
+        let origin = Origin::parse(self.heads.vkey().name().as_str()).expect("a key name is one line");
+        let text = Checkpoint::new(origin, size, root).to_string();
+        let mut note = Note::new(&text).expect("a checkpoint is lines of text");
+        note.push(self.heads.sign(&note)).expect("a first signature finds room");
+        note
     }
 
     /// Whether this is a key of the store, whatever for.
@@ -196,7 +211,8 @@ fn read_provisioned(folder: &Path) -> Result<Provisioned, StartError> {
     Ok(provisioned)
 }
 
-fn read_or_make(path: &Path) -> Result<Zeroizing<[u8; 32]>, StartError> {
+/// Reads a secret of 32 bytes, and makes it where there is none.
+pub fn read_or_make(path: &Path) -> Result<Zeroizing<[u8; 32]>, StartError> {
     if path.try_exists().map_err(|error| unusable(path, &error))? {
         return read_secret(path);
     }

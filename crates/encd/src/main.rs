@@ -2,10 +2,11 @@
 
 use clap::Parser;
 use encd::clock::Clock;
-use encd::config::Config;
-use encd::flags::Flags;
+use encd::config::{Config, LogLevel};
+use encd::flags::{Command, Flags};
 use encd::server::{GRACE, Server};
 use encd::stop::{Exit, StartError};
+use encd::witness::{WitnessFlags, Witnessing};
 use encd::{banner, listener};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -19,15 +20,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub fn main() -> ExitCode {
     let flags = Flags::parse();
     let run = || -> Result<(), StartError> {
+        if let Some(Command::Witness(witness)) = &flags.command {
+            begin_logging(LogLevel::Info);
+            return block_on(be_witness(witness));
+        }
         let config = flags.configure().map_err(|error| StartError::new(Exit::Config, format!("{error:#}")))?;
-        begin_logging(&config);
-        shut_out_debuggers();
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| StartError::new(Exit::Config, format!("no threads ({error})")))?;
-        let served = runtime.block_on(serve(config));
-        // A name that is being looked up, or a peer that hangs, has nothing to do with what is stored: nobody waits for it.
-        runtime.shutdown_background();
-        served
+        begin_logging(config.log);
+        block_on(serve(config))
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -38,17 +37,41 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn block_on(work: impl Future<Output = Result<(), StartError>>) -> Result<(), StartError> {
+    shut_out_debuggers();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| StartError::new(Exit::Config, format!("no threads ({error})")))?;
+    let done = runtime.block_on(work);
+    // A name that is being looked up, or a peer that hangs, has nothing to do with what is stored: nobody waits for it.
+    runtime.shutdown_background();
+    done
+}
+
+async fn be_witness(flags: &WitnessFlags) -> Result<(), StartError> {
+    let unheard = |error| StartError::new(Exit::Config, format!("signals cannot be heard ({error})"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+    let witnessing = Witnessing::start(flags, Clock::system()).await?;
+    show(&witnessing.banner());
+    asked_to_stop(&mut interrupt, &mut terminate).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn show(text: &str) {
+    let mut out = std::io::stdout();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        tracing::debug!("nobody reads the banner");
+    }
+}
+
 async fn serve(config: Config) -> Result<(), StartError> {
     let unheard = |error| StartError::new(Exit::Config, format!("signals cannot be heard ({error})"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
     let server = Server::start(config, Clock::system()).await?;
     warn_of_open_listeners(&server);
-    let mut out = std::io::stdout();
-    let text = banner::banner(&server, out.is_terminal());
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        tracing::debug!("nobody reads the banner");
-    }
+    show(&banner::banner(&server, std::io::stdout().is_terminal()));
     asked_to_stop(&mut interrupt, &mut terminate).await;
     tracing::info!("stopping: what is under way is answered first");
     tokio::select! {
@@ -68,10 +91,10 @@ async fn asked_to_stop(interrupt: &mut Signal, terminate: &mut Signal) {
     }
 }
 
-fn begin_logging(config: &Config) {
+fn begin_logging(level: LogLevel) {
     let terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::from(config.log))
+        .with_max_level(tracing::Level::from(level))
         .with_ansi(terminal)
         .with_target(false)
         .with_writer(std::io::stderr)

@@ -4,7 +4,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::EngineHandle;
 use crate::folder::Folder;
-use crate::host::Host;
+use crate::heads;
+use crate::heads::answer::HeadsReader;
+use crate::heads::book::Book;
+use crate::host::{Host, Kept};
 use crate::http::Door;
 use crate::keys::KeyStore;
 use crate::listener;
@@ -12,6 +15,8 @@ use crate::metrics::Metrics;
 use crate::sqlite::Capabilities;
 use crate::stop::{Exit, StartError, Stop, Stopping};
 use crate::store;
+use crate::witnesses::cosigned::Cosigned;
+use crate::witnesses::{Sources, Witnesses};
 use service::runtime::NodeFacts;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -44,6 +49,9 @@ impl Server {
         let folder = Folder::open(&config)?;
         let keys = Arc::new(KeyStore::open(&folder.keys(), &config.name)?);
         let files = store::open(&folder, &config.store)?;
+        let book = Arc::new(Book::open(&folder, &keys)?);
+        let cosigned = Arc::new(Cosigned::open(&folder, &config.witnesses, &keys.heads_origin())?);
+        let witnesses = Witnesses::from_config(&config)?;
         let mut public = Vec::with_capacity(config.listen.public.len());
         for address in &config.listen.public {
             public.push(bind(*address, "--port or --listen").await?);
@@ -53,11 +61,17 @@ impl Server {
         let capabilities = Capabilities { keys: Arc::clone(&keys), clock };
         let engine = EngineHandle::start(&config, files, facts, capabilities, Arc::new(Metrics::default()))?;
         let (stop, stopping) = Stopping::channel();
-        let host = Host::new(config, folder.path(), engine.clone(), keys, stopping);
+        let reader = HeadsReader { book: Arc::clone(&book), cosigned: Arc::clone(&cosigned) };
+        let kept = Kept { keys: Arc::clone(&keys), heads: reader };
+        let host = Host::new(config, folder.path(), engine.clone(), kept, stopping.clone());
         let host = Arc::new(host.map_err(|error| {
             engine.stop();
             StartError::new(Exit::Config, format!("{error:#}"))
         })?);
+        tokio::spawn(heads::follow(engine.clone(), Arc::clone(&book), keys, stopping.clone()));
+        if let Some(witnesses) = witnesses {
+            witnesses.start(&Sources { engine, book, cosigned }, &stopping);
+        }
         let (held, alive) = mpsc::channel(1);
         let mut addresses = Vec::with_capacity(public.len());
         for (listener, address) in public {

@@ -81,3 +81,9 @@ pub fn storage_failed(shard: usize, error: &dyn fmt::Display) -> ! {
     tracing::error!(shard, %error, "a durable write failed; stopping, start again once the disk is well");
     std::process::exit(Exit::Storage as i32)
 }
+
+/// The same for a file beside the shards, of which what was signed must never run ahead.
+pub fn file_failed(file: &'static str, error: &dyn fmt::Display) -> ! {
+    tracing::error!(file, %error, "a durable write failed; stopping, start again once the disk is well");
+    std::process::exit(Exit::Storage as i32)
+}

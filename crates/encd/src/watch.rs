@@ -2,8 +2,8 @@
 //! so nothing is buffered here however slow a listener is.
 
 use protocol::EnclaveId;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -18,6 +18,8 @@ struct Inner {
     by_enclave: Mutex<HashMap<EnclaveId, watch::Sender<()>>>,
     /// How many enclaves there are in the map, so that a writer needs no lock while nobody listens.
     len: AtomicUsize,
+    gathers: AtomicBool,
+    gathered: Mutex<BTreeSet<EnclaveId>>,
 }
 
 /// One listener. Its enclave is forgotten with the last.
@@ -37,8 +39,21 @@ impl Watches {
         Watch { inner: Arc::clone(&self.inner), enclave: *enclave, changed }
     }
 
+    /// From here on every enclave that changes is remembered, for the one listener that wants to hear of all.
+    pub fn gather(&self) {
+        self.inner.gathers.store(true, Ordering::Release);
+    }
+
+    /// The enclaves that have changed since the last time this was asked.
+    pub fn take_gathered(&self) -> BTreeSet<EnclaveId> {
+        std::mem::take(&mut *self.inner.gathered.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Tells the listeners of these enclaves.
     pub fn announce(&self, enclaves: &[EnclaveId]) {
+        if self.inner.gathers.load(Ordering::Acquire) {
+            self.inner.gathered.lock().unwrap_or_else(PoisonError::into_inner).extend(enclaves);
+        }
         if self.inner.len.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -107,6 +122,16 @@ mod tests {
         assert!(heard(&mut one).await && !heard(&mut one).await);
         assert!(heard(&mut again).await);
         assert!(!heard(&mut two).await);
+    }
+
+    #[test]
+    fn what_has_changed_is_gathered_once() {
+        let watches = Watches::default();
+        watches.announce(&[TWO]);
+        watches.gather();
+        watches.announce(&[ONE, ONE]);
+        assert_eq!(watches.take_gathered(), BTreeSet::from([ONE]));
+        assert!(watches.take_gathered().is_empty());
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ pub mod archive;
 pub mod cache;
 pub mod call;
 pub mod checkpoint;
+pub mod closings;
 pub mod context;
 pub mod defects;
 pub mod endpoint;

@@ -38,6 +38,17 @@ impl Line {
     /// Posts JSON to a URL of this peer; answers status and body. Of a longer body only `max_len` bytes are read. Redirects are
     /// answers as any other.
     pub async fn post(&mut self, url: &Uri, body: Bytes, max_len: usize) -> hyper::Result<(u16, Vec<u8>)> {
+        self.post_as(service::call::JSON, url, body, max_len).await
+    }
+
+    /// The same with a body of another type.
+    pub async fn post_as(
+        &mut self,
+        content_type: &'static str,
+        url: &Uri,
+        body: Bytes,
+        max_len: usize,
+    ) -> hyper::Result<(u16, Vec<u8>)> {
         self.requests.ready().await?;
         let path = url.path_and_query().map_or("/", |path| path.as_str());
         let host = url.authority().map_or("", |authority| authority.as_str());
@@ -46,7 +57,7 @@ impl Line {
             .uri(path)
             .header(HOST, host)
             .header(USER_AGENT, concat!("encd/", env!("CARGO_PKG_VERSION")))
-            .header(CONTENT_TYPE, service::call::JSON)
+            .header(CONTENT_TYPE, content_type)
             .body(Full::new(body))
             .expect("path and host are parts of a URL that was parsed");
         let answer = self.requests.send_request(request).await?;
