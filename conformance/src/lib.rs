@@ -14,4 +14,5 @@ pub mod tables;
 pub mod tape;
 pub mod told;
 pub mod wire;
+pub mod witness;
 pub mod workerd;
