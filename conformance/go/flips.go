@@ -32,6 +32,10 @@ func flips(folder, vkey string) error {
 			}
 			saved[name] = slices.Clone(body)
 			saved[name][at] ^= 1
+			if name == "checkpoint" && at == len(body)-3 {
+				// The last digit of base64 before its padding: the low two of its bits mean nothing.
+				saved[name][at] ^= 1 ^ 4
+			}
 			if tree, err := auditFiles(read, vkey); err == nil {
 				return fmt.Errorf("%s: byte %d altered, and the log of %d still holds", name, at, tree.N)
 			}
