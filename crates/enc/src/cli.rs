@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::output::Output;
 use crate::{
-    audit, commit, enclaves, explain, keys, manifest, node, operate, prove, query, show, verify, watch, workflow,
+    audit, commit, enclaves, explain, keys, manifest, node, operate, paper, prove, query, show, verify, watch, workflow,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -99,6 +99,10 @@ enum Command {
     Restore(operate::Restore),
     /// Say what an error code means and what to do
     Explain(explain::Explain),
+    /// Print what completes this command line in a shell
+    Completions(paper::Completions),
+    /// Print the manual page, or write one for each command into a folder
+    Manual(paper::Manual),
     /// Run a workflow of numbered checks against a node
     Workflow(workflow::Workflow),
 }
@@ -109,6 +113,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let done = match cli.command {
         Command::Workflow(workflow) => return workflow::run(&workflow, out),
         Command::Explain(explain) => explain::run(&explain, out).map(|()| ExitCode::SUCCESS),
+        Command::Completions(completions) => paper::completions(&completions, out).map(|()| ExitCode::SUCCESS),
+        Command::Manual(manual) => paper::manual(&manual, out).map(|()| ExitCode::SUCCESS),
         command => Context::new(cli.common).and_then(|context| run_with(command, context)),
     };
     match done {
@@ -137,6 +143,8 @@ fn run_with(command: Command, mut context: Context) -> Result<ExitCode, Failure>
         Command::Snapshot(snapshot) => operate::snapshot(&snapshot, &context)?,
         Command::Restore(restore) => operate::restore(&restore, &context)?,
         Command::Explain(explain) => explain::run(&explain, context.out)?,
+        Command::Completions(completions) => paper::completions(&completions, context.out)?,
+        Command::Manual(manual) => paper::manual(&manual, context.out)?,
         Command::Workflow(workflow) => return workflow::run(&workflow, context.out),
     }
     Ok(ExitCode::SUCCESS)

@@ -17,6 +17,7 @@ mod manifest;
 mod node;
 mod operate;
 mod output;
+mod paper;
 mod prove;
 mod query;
 mod receiver;

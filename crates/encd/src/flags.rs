@@ -3,7 +3,9 @@
 use crate::config::Config;
 use crate::witness::WitnessFlags;
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -37,6 +39,12 @@ pub struct Flags {
     /// The node's name, a DNS name once others can reach it
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Print what completes these flags in a shell, and end
+    #[arg(long, value_name = "SHELL", conflicts_with = "manual")]
+    pub completions: Option<Shell>,
+    /// Print the manual page, and end
+    #[arg(long)]
+    pub manual: bool,
 }
 
 /// What `encd` can be beside a node.
@@ -67,6 +75,20 @@ Exit codes:
   78  the configuration or the data folder is unusable; the message says what to do";
 
 impl Flags {
+    /// What is asked for instead of a node: completions or the manual page. Nothing if a node is.
+    ///
+    /// # Errors
+    /// The manual page could not be put together.
+    pub fn paper(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut text = Vec::new();
+        match self.completions {
+            Some(shell) => clap_complete::generate(shell, &mut Flags::command(), "encd", &mut text),
+            None if self.manual => clap_mangen::Man::new(Flags::command()).section("8").render(&mut text)?,
+            None => return Ok(None),
+        }
+        Ok(Some(text))
+    }
+
     /// The configuration that these flags ask for.
     pub fn configure(&self) -> anyhow::Result<Config> {
         let mut config = match &self.config {
@@ -114,6 +136,22 @@ mod tests {
             let flags = Flags::try_parse_from(*arguments).expect("the flags are known");
             assert!(holds(&flags.configure().expect("the flags make a configuration")), "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn papers_name_every_flag() {
+        let flags: Vec<String> =
+            Flags::command().get_arguments().filter_map(|flag| flag.get_long().map(str::to_owned)).collect();
+        assert!(flags.len() > 8);
+        for asked in ["--manual", "--completions=bash", "--completions=zsh", "--completions=fish"] {
+            let parsed = Flags::try_parse_from(["encd", asked]).expect("the flags are known");
+            let paper = parsed.paper().expect("it is put together").expect("it is asked for");
+            let paper = String::from_utf8(paper).expect("text").replace('\\', "");
+            for flag in &flags {
+                assert!(paper.contains(flag), "{asked} without {flag}");
+            }
+        }
+        assert!(Flags::default().paper().expect("nothing fails").is_none());
     }
 
     #[test]

@@ -19,6 +19,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Runs the node.
 pub fn main() -> ExitCode {
     let flags = Flags::parse();
+    match flags.paper() {
+        Ok(None) => {}
+        Ok(Some(paper)) => return print(&paper),
+        Err(error) => return unprinted(&error),
+    }
     let run = || -> Result<(), StartError> {
         if let Some(Command::Witness(witness)) = &flags.command {
             begin_logging(LogLevel::Info);
@@ -63,6 +68,19 @@ fn show(text: &str) {
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
         tracing::debug!("nobody reads the banner");
     }
+}
+
+fn print(paper: &[u8]) -> ExitCode {
+    let mut out = std::io::stdout();
+    match out.write_all(paper).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => unprinted(&error),
+    }
+}
+
+fn unprinted(error: &std::io::Error) -> ExitCode {
+    eprintln!("encd: nothing could be printed ({error})");
+    ExitCode::FAILURE
 }
 
 async fn serve(config: Config) -> Result<(), StartError> {
