@@ -1,8 +1,10 @@
 //! Automation: `cargo xtask test` is the one command that checks everything; the others are its steps.
 
+mod dist;
 mod fuzz;
 mod licences;
 mod mutants;
+mod package;
 mod readme;
 mod steps;
 mod tidy;
@@ -22,6 +24,9 @@ cargo xtask COMMAND
   fuzz       every fuzz target, or one by NAME, for `--seconds` 4 each, `--jobs` 2 at once; see fuzz/README.md
   sanitize   Miri over the unsafe code of the WebAssembly module
   readme     every shell block of README.md and docs/, run against a node of its own
+  dist       static programs for handing out, with manual and completions, into target/package (Debian: musl-tools)
+  deb        the Debian package of what dist has made
+  package-test  that package in a chroot, the image without an engine, the alert rules (root; buildah, promtool)
   help       this text
 ";
 
@@ -38,6 +43,9 @@ fn main() -> ExitCode {
         "fuzz" => fuzz::fuzz().map(|count| println!("fuzz: {count} targets found nothing")),
         "sanitize" => fuzz::sanitize().map(drop),
         "readme" => readme::run().map(|count| println!("readme: {count} blocks")),
+        "dist" => dist::dist(),
+        "deb" => package::deb().map(drop),
+        "package-test" => package::test(),
         "" | "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -1,6 +1,6 @@
 //! The steps of a whole test run, in order, each with its time.
 
-use crate::{fuzz, licences, mutants, readme, tidy};
+use crate::{fuzz, licences, mutants, package, readme, tidy};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -130,6 +130,7 @@ const STEPS: &[Step] = &[
     ("clippy", || run("cargo clippy --quiet --workspace --lib --bins --examples -- -D warnings").map(|()| 1)),
     ("cargo test", cargo_tests),
     ("defects", || run("cargo test --quiet -p sim --features defects --test defects").map(|()| 1)),
+    ("package", package::quick_test),
     ("mutants", mutants::run),
     ("sanitize", fuzz::sanitize),
     ("documents", || run("RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --no-deps").map(|()| 1)),

@@ -9,7 +9,7 @@ pub fn banner(server: &Server, terminal: bool) -> String {
     let host = server.host();
     let (bold, dim, plain) = if terminal { ("\x1b[1m", "\x1b[2m", "\x1b[0m") } else { ("", "", "") };
     let mut rows: Vec<(&str, String)> = Vec::new();
-    rows.push(("node", format!("{bold}{}{plain}", urls(server.public()))));
+    rows.push(("node", format!("{bold}{}{plain}", urls(server))));
     if let Some(url) = &host.config.listen.public_url {
         rows.push(("public", url.clone()));
     }
@@ -46,13 +46,25 @@ fn next_step(server: &Server) -> String {
     let by_cargo = std::env::var_os("CARGO_MANIFEST_DIR").is_some();
     let enc = if by_cargo { "cargo run --release -p enc --" } else { "enc" };
     let first = server.public().first().map(reachable).unwrap_or_default();
-    let node = if first == "127.0.0.1:8080" { String::new() } else { format!(" --node http://{first}") };
+    let scheme = scheme(server);
+    let node = match (&server.host().config.listen.public_url, scheme) {
+        // A certificate names hosts, not this machine's own addresses.
+        (Some(url), "https") => format!(" --node {url}"),
+        (_, "http") if first == "127.0.0.1:8080" => String::new(),
+        (_, scheme) => format!(" --node {scheme}://{first}"),
+    };
     format!("type  {enc} init  and then  {enc} enclave create{node}")
 }
 
-fn urls(addresses: &[SocketAddr]) -> String {
-    let each: Vec<String> = addresses.iter().map(|address| format!("http://{}", reachable(address))).collect();
+fn urls(server: &Server) -> String {
+    let scheme = scheme(server);
+    let each: Vec<String> =
+        server.public().iter().map(|address| format!("{scheme}://{}", reachable(address))).collect();
     each.join("  ")
+}
+
+fn scheme(server: &Server) -> &'static str {
+    if server.host().tls.is_some() { "https" } else { "http" }
 }
 
 /// An address that can be typed: every interface includes this machine's own.

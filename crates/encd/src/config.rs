@@ -25,8 +25,12 @@ pub struct Config {
     pub memory: bool,
     /// Least level of what is logged: `error`, `warn`, `info`, `debug`, `trace`.
     pub log: LogLevel,
+    /// How it is written: lines for people, or a JSON text a line.
+    pub log_format: LogFormat,
     /// Sockets.
     pub listen: Listen,
+    /// TLS of the services' listeners.
+    pub tls: TlsConfig,
     /// Threads and SQLite.
     pub store: StoreConfig,
     /// The queue before each writer.
@@ -69,6 +73,30 @@ pub enum LogLevel {
     Debug,
     /// Everything.
     Trace,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON text a line.
+    Json,
+}
+
+/// TLS of the services' listeners. The operator's listener has none.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// A PEM file: the certificate, then those between it and a root. Without it there is no TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_file: Option<PathBuf>,
+    /// A PEM file: the certificate's private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// Milliseconds between two looks at the files.
+    pub check_ms: u64,
 }
 
 /// Sockets and what is known of who connects to them.
@@ -195,7 +223,9 @@ impl Default for Config {
             data: None,
             memory: false,
             log: LogLevel::Info,
+            log_format: LogFormat::Text,
             listen: Listen::default(),
+            tls: TlsConfig::default(),
             store: StoreConfig::default(),
             engine: EngineConfig::default(),
             limits: LimitsConfig::default(),
@@ -226,6 +256,12 @@ impl Default for Listen {
             body_timeout_ms: 30_000,
             write_timeout_ms: 30_000,
         }
+    }
+}
+
+impl Default for TlsConfig {
+    fn default() -> TlsConfig {
+        TlsConfig { certificate_file: None, key_file: None, check_ms: 60_000 }
     }
 }
 
@@ -322,6 +358,12 @@ impl Config {
         if self.listen.bodies_kib < largest.div_ceil(1 << 10) {
             bail!("listen.bodies_kib must have room for the largest body that the limits allow");
         }
+        if self.tls.certificate_file.is_some() != self.tls.key_file.is_some() {
+            bail!("tls.certificate_file and tls.key_file go together");
+        }
+        if self.tls.check_ms == 0 {
+            bail!("tls.check_ms must be 1 at least");
+        }
         self.outbound.check()?;
         self.disk.check()?;
         self.witnesses.check()?;
@@ -390,9 +432,18 @@ mod tests {
             }
             commented = line.starts_with('#');
         }
-        let absent = ["data", "listen.public_url", "admin.token_file", "create.token_file", "hooks.http_url"];
-        let mut keys: Vec<String> =
-            absent.iter().chain(&["outbound.roots_file", "witnesses.policy_file"]).map(ToString::to_string).collect();
+        let absent = [
+            "data",
+            "listen.public_url",
+            "tls.certificate_file",
+            "tls.key_file",
+            "admin.token_file",
+            "create.token_file",
+            "hooks.http_url",
+            "outbound.roots_file",
+            "witnesses.policy_file",
+        ];
+        let mut keys: Vec<String> = absent.iter().map(ToString::to_string).collect();
         leaves(&default, "", &mut keys);
         for key in keys {
             assert!(documented.remove(&key), "{key} is not in the sample");
@@ -412,8 +463,17 @@ mod tests {
 
     #[test]
     fn refuses_what_it_does_not_know() {
-        for text in ["nmae = \"x\"", "[listen]\npublic = []", "[store]\nshards = 0", "name = \"a b\"", "log = \"loud\""]
-        {
+        for text in [
+            "nmae = \"x\"",
+            "[listen]\npublic = []",
+            "[store]\nshards = 0",
+            "name = \"a b\"",
+            "log = \"loud\"",
+            "log_format = \"xml\"",
+            "[tls]\nkey_file = \"key.pem\"",
+            "[tls]\ncertificate_file = \"chain.pem\"",
+            "[tls]\ncheck_ms = 0",
+        ] {
             assert!(Config::parse(text).is_err(), "{text}");
         }
     }

@@ -18,7 +18,7 @@ pub struct Flags {
     /// What to be instead of a node
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Serve on this port of every interface (TLS is a proxy's work: put one before it)
+    /// Serve on this port of every interface (with TLS by the configuration, or behind a proxy that does it)
     #[arg(long, value_name = "N", conflicts_with = "listen")]
     pub port: Option<u16>,
     /// Serve on this address and port; may be given several times

@@ -15,6 +15,7 @@ use crate::stop::Stopping;
 use crate::tail::Tails;
 use crate::takeup::TakenUp;
 use crate::tally::Tally;
+use crate::tls::Tls;
 use crate::trouble::Trouble;
 use bytes::Bytes;
 use protocol::{Code, CommitHash, EnclaveId, PublicKey};
@@ -50,6 +51,8 @@ pub struct Host {
     pub clock: Clock,
     /// Who is the operator.
     pub admin: Admin,
+    /// TLS of the services' listeners, where it is configured.
+    pub tls: Option<Tls>,
     /// One permit for each connection of the services' listeners.
     pub connections: Arc<Semaphore>,
     /// Memory for bodies that are no snapshots.
@@ -118,6 +121,7 @@ impl Host {
             chain: Chain::from_config(&config)?,
             guard: DiskGuard::watch(folder, &config.disk),
             admin: Admin::from_config(&config)?,
+            tls: Tls::from_config(&config.tls)?,
             connections: Arc::new(Semaphore::new(config.listen.max_connections)),
             bodies: Room::new(config.listen.bodies_kib),
             snapshots: Room::new(config.listen.bodies_kib),

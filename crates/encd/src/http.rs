@@ -19,7 +19,7 @@ use service::runtime::{Headers, RequestLine};
 use service::structure::{Does, ENC_NODE, find};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 /// What Prometheus calls its text.
@@ -62,6 +62,40 @@ impl std::error::Error for Broken {}
 
 /// Answers a request.
 pub async fn answer(
+    host: Arc<Host>,
+    arrival: Arrival,
+    request: Request<Incoming>,
+) -> Result<HttpResponse<Body>, Broken> {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return answer_unlogged(host, arrival, request).await;
+    }
+    // The route and not the path, in which stand keys and ids.
+    let (method, route) = (method_name(request.method()), route_name(&request));
+    let arrived = Instant::now();
+    let answered = answer_unlogged(host, arrival, request).await;
+    let status = answered.as_ref().map_or(0, |response| response.status().as_u16());
+    let micros = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::debug!(method, route, status, micros, "request");
+    answered
+}
+
+/// A method that somebody made up is theirs.
+fn method_name(method: &Method) -> &'static str {
+    let known = [("GET", Method::GET), ("HEAD", Method::HEAD), ("POST", Method::POST), ("OPTIONS", Method::OPTIONS)];
+    known.iter().find(|(_, known)| known == method).map_or("other", |(name, _)| name)
+}
+
+/// A name of what is asked for that holds nothing of the request itself.
+fn route_name(request: &Request<Incoming>) -> String {
+    let path = request.uri().path();
+    if ["/healthz", "/openapi.json", "/readyz", "/metrics"].contains(&path) {
+        return path.to_owned();
+    }
+    let line = request_line(request);
+    does(&line).map_or_else(|| "none".to_owned(), |does| format!("{does:?}"))
+}
+
+async fn answer_unlogged(
     host: Arc<Host>,
     arrival: Arrival,
     request: Request<Incoming>,

@@ -37,6 +37,7 @@ pub mod syncer;
 pub mod tail;
 pub mod takeup;
 pub mod tally;
+pub mod tls;
 pub mod trouble;
 pub mod watch;
 pub mod websocket;

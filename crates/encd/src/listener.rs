@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
 /// How long to wait before the next connection is taken when the system has no room for one.
 const NO_ROOM: Duration = Duration::from_millis(100);
@@ -80,14 +80,38 @@ async fn connection_task(stream: TcpStream, host: Arc<Host>, arrival: Arrival) {
         return;
     }
     let listen = &host.config.listen;
-    let io = TokioIo::new(Patient::new(stream, Duration::from_millis(listen.write_timeout_ms)));
+    let stream = Patient::new(stream, Duration::from_millis(listen.write_timeout_ms));
+    match (&host.tls, arrival.door) {
+        (Some(tls), Door::Public { .. }) => {
+            let patience = Duration::from_millis(listen.header_timeout_ms);
+            let mut stopping = host.stopping.clone();
+            let shaken = tokio::select! {
+                shaken = timeout(patience, tls.acceptor().accept(stream)) => shaken,
+                () = stopping.asked() => return,
+            };
+            match shaken {
+                Ok(Ok(stream)) => serve(stream, host, arrival).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a connection did not come to TLS"),
+                Err(_) => tracing::debug!("a connection took too long to come to TLS"),
+            }
+        }
+        (Some(_), Door::Admin) | (None, _) => serve(stream, host, arrival).await,
+    }
+}
+
+/// Serves what comes on a connection until it ends.
+async fn serve<S>(stream: S, host: Arc<Host>, arrival: Arrival)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(stream);
     let service = {
         let host = Arc::clone(&host);
         service_fn(move |request| http::answer(Arc::clone(&host), arrival.clone(), request))
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(listen.header_timeout_ms))
+        .header_read_timeout(Duration::from_millis(host.config.listen.header_timeout_ms))
         .max_buf_size(MAX_HEAD_LEN)
         .max_header_size(MAX_HEAD_LEN)
         .serve_connection(io, service)

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use encd::clock::Clock;
-use encd::config::{Config, LogLevel};
+use encd::config::{Config, LogFormat, LogLevel};
 use encd::flags::{Command, Flags};
 use encd::server::{GRACE, Server};
 use encd::stop::{Exit, StartError};
@@ -26,11 +26,11 @@ pub fn main() -> ExitCode {
     }
     let run = || -> Result<(), StartError> {
         if let Some(Command::Witness(witness)) = &flags.command {
-            begin_logging(LogLevel::Info);
+            begin_logging(LogLevel::Info, LogFormat::Text);
             return block_on(be_witness(witness));
         }
         let config = flags.configure().map_err(|error| StartError::new(Exit::Config, format!("{error:#}")))?;
-        begin_logging(config.log);
+        begin_logging(config.log, config.log_format);
         block_on(serve(config))
     };
     match run() {
@@ -87,10 +87,16 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let unheard = |error| StartError::new(Exit::Config, format!("signals cannot be heard ({error})"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(unheard)?;
     let server = Server::start(config, Clock::system()).await?;
     warn_of_open_listeners(&server);
     show(&banner::banner(&server, std::io::stdout().is_terminal()));
-    asked_to_stop(&mut interrupt, &mut terminate).await;
+    loop {
+        tokio::select! {
+            () = asked_to_stop(&mut interrupt, &mut terminate) => break,
+            _ = hangup.recv() => server.reload().await,
+        }
+    }
     tracing::info!("stopping: what is under way is answered first");
     tokio::select! {
         () = server.stop(GRACE) => tracing::info!("stopped"),
@@ -109,14 +115,16 @@ async fn asked_to_stop(interrupt: &mut Signal, terminate: &mut Signal) {
     }
 }
 
-fn begin_logging(level: LogLevel) {
+fn begin_logging(level: LogLevel, format: LogFormat) {
     let terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::from(level))
-        .with_ansi(terminal)
         .with_target(false)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(terminal).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }
 
 /// No core dump of this process, and no other process of the same user, gets to see its keys.
@@ -128,12 +136,13 @@ fn shut_out_debuggers() {
 }
 
 fn warn_of_open_listeners(server: &Server) {
-    let behind_proxy = !server.host().config.listen.trusted_proxies.is_empty();
+    let host = server.host();
+    let protected = host.tls.is_some() || !host.config.listen.trusted_proxies.is_empty();
     for address in server.public() {
-        if !listener::is_private(address) && !behind_proxy {
+        if !listener::is_private(address) && !protected {
             tracing::warn!(
                 %address,
-                "others can reach this listener, and it has no TLS: put a proxy before it and name it in listen.trusted_proxies"
+                "others can reach this listener, and it has no TLS: name a certificate in [tls], or put a proxy before it and name that in listen.trusted_proxies"
             );
         }
     }

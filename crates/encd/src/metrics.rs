@@ -17,6 +17,7 @@
 //! | `encd_slow_consumers_total` | sockets cut off because they took nothing |
 //! | `encd_outbound_total{end}` | requests that left the node: `answered`, `failed` |
 //! | `encd_outbound_lanes` | lanes with a request under way |
+//! | `encd_certificate_changes_total{end}` | looks at TLS certificate files that had changed (`taken`) or cannot be used (`refused`) |
 //! | `encd_disk_free_bytes` | free space of the data folder |
 //!
 //! Gauges that somebody else knows are set just before they are rendered.
@@ -40,6 +41,8 @@ const BATCHES: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
 /// What an outbound request can end as.
 const ENDS: [&str; 2] = ["answered", "failed"];
+/// What a changed certificate can end as.
+const CERTIFICATE_ENDS: [&str; 2] = ["taken", "refused"];
 
 /// Counters of one process.
 #[derive(Debug)]
@@ -55,6 +58,7 @@ pub struct Metrics {
     fsync_time: Histogram,
     slow_consumers: AtomicU64,
     outbound: [AtomicU64; ENDS.len()],
+    certificates: [AtomicU64; CERTIFICATE_ENDS.len()],
     gauges: [AtomicU64; Gauge::ALL.len()],
 }
 
@@ -115,6 +119,7 @@ impl Default for Metrics {
             fsync_time: Histogram::new(LATENCIES, Unit::Micros),
             slow_consumers: AtomicU64::new(0),
             outbound: [const { AtomicU64::new(0) }; ENDS.len()],
+            certificates: [const { AtomicU64::new(0) }; CERTIFICATE_ENDS.len()],
             gauges: [const { AtomicU64::new(0) }; Gauge::ALL.len()],
         }
     }
@@ -167,6 +172,11 @@ impl Metrics {
         self.outbound[end].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The files of the TLS certificate had changed, and were taken or not.
+    pub fn certificate(&self, taken: bool) {
+        self.certificates[usize::from(!taken)].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Sets a gauge.
     pub fn set(&self, gauge: Gauge, value: u64) {
         self.gauges[gauge as usize].store(value, Ordering::Relaxed);
@@ -205,6 +215,13 @@ impl Metrics {
         plain(&mut out, "counter", slow, &self.slow_consumers);
         let ends = ENDS.into_iter().zip(&self.outbound);
         labelled(&mut out, ("encd_outbound_total", "Requests that left the node."), "end", ends);
+        let ends = CERTIFICATE_ENDS.into_iter().zip(&self.certificates);
+        labelled(
+            &mut out,
+            ("encd_certificate_changes_total", "Looks at TLS certificate files that had changed or cannot be used."),
+            "end",
+            ends,
+        );
         for gauge in Gauge::ALL {
             plain(&mut out, "gauge", gauge.name(), &self.gauges[gauge as usize]);
         }
@@ -286,6 +303,9 @@ mod tests {
         metrics.slow_consumer();
         metrics.fetched(&Fetched::Answer(500, Vec::new()));
         metrics.fetched(&Fetched::Failed);
+        metrics.certificate(true);
+        metrics.certificate(false);
+        metrics.certificate(false);
         metrics.set(Gauge::DiskFreeBytes, 1 << 40);
         metrics.sockets(2);
         metrics.sockets(1);
@@ -316,6 +336,8 @@ mod tests {
             ("encd_slow_consumers_total", 1.0),
             ("encd_outbound_total{end=\"answered\"}", 1.0),
             ("encd_outbound_total{end=\"failed\"}", 1.0),
+            ("encd_certificate_changes_total{end=\"taken\"}", 1.0),
+            ("encd_certificate_changes_total{end=\"refused\"}", 2.0),
             ("encd_disk_free_bytes", 1_099_511_627_776.0),
             ("encd_websockets", 1.0),
             ("encd_subscriptions", 3.0),

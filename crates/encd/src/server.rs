@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::sqlite::Capabilities;
 use crate::stop::{Exit, StartError, Stop, Stopping};
 use crate::store;
+use crate::tls::{Reloaded, Tls};
 use crate::witnesses::cosigned::Cosigned;
 use crate::witnesses::{Sources, Witnesses};
 use service::runtime::NodeFacts;
@@ -85,6 +86,9 @@ impl Server {
                 held.clone(),
             ));
         }
+        if host.tls.is_some() {
+            tokio::spawn(watch_certificate(Arc::clone(&host)));
+        }
         // The operator gets in even when the services' connections are all taken.
         let operators = Arc::new(Semaphore::new(host.config.listen.max_connections));
         tokio::spawn(listener::accept(admin.0, Door::Admin, Arc::clone(&host), operators, held));
@@ -111,6 +115,11 @@ impl Server {
         &self.host
     }
 
+    /// Reads again what may change while the node runs: the TLS certificate and its key.
+    pub async fn reload(&self) {
+        reload_certificate(Arc::clone(&self.host)).await;
+    }
+
     /// Stops: no connection is taken any more, what is under way is answered within the grace, everything that was queued is written, and
     /// what was written is answered.
     pub async fn stop(mut self, grace: Duration) {
@@ -124,6 +133,37 @@ impl Server {
         if !ended && tokio::time::timeout(LAST_ANSWERS, self.alive.recv()).await.is_err() {
             tracing::warn!("some connections did not end in time and are cut off");
         }
+    }
+}
+
+/// Looks at the certificate's files now and then until the node stops.
+async fn watch_certificate(host: Arc<Host>) {
+    let mut stopping = host.stopping.clone();
+    let mut due = tokio::time::interval(Duration::from_millis(host.config.tls.check_ms));
+    // The first is due at once, and the files have just been read.
+    due.tick().await;
+    loop {
+        tokio::select! {
+            _ = due.tick() => reload_certificate(Arc::clone(&host)).await,
+            () = stopping.asked() => return,
+        }
+    }
+}
+
+async fn reload_certificate(host: Arc<Host>) {
+    let metrics = Arc::clone(&host.metrics);
+    let read = tokio::task::spawn_blocking(move || host.tls.as_ref().map(Tls::reload)).await;
+    match read {
+        Ok(None | Some(Ok(Reloaded::Unchanged))) => {}
+        Ok(Some(Ok(Reloaded::Taken))) => {
+            metrics.certificate(true);
+            tracing::info!("new connections get the new TLS certificate");
+        }
+        Ok(Some(Err(error))) => {
+            metrics.certificate(false);
+            tracing::warn!(error = format!("{error:#}"), "the TLS certificate stays what it was");
+        }
+        Err(error) => tracing::error!(%error, "reading the TLS certificate has panicked"),
     }
 }
 

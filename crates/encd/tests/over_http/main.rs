@@ -9,4 +9,5 @@ mod migrate;
 mod node;
 mod process;
 mod push;
+mod tls;
 mod websocket;
