@@ -11,14 +11,14 @@ fi
 
 top=$(mktemp -d)
 mount -t tmpfs tmpfs "$top"
-mkdir "$top/changes" "$top/work" "$top/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$top/changes,workdir=$top/work" "$top/root"
-mount -t proc proc "$top/root/proc"
-mount --bind /dev "$top/root/dev"
-mount -t tmpfs tmpfs "$top/root/run"
-mkdir -p "$top/root/tmp"
-cp "$deb" "$top/root/tmp/encd.deb"
-inside() { chroot "$top/root" "$@"; }
+mkdir "$top/changes" "$top/work" "$top/all"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$top/changes,workdir=$top/work" "$top/all"
+mount -t proc proc "$top/all/proc"
+mount --bind /dev "$top/all/dev"
+mount -t tmpfs tmpfs "$top/all/run"
+mkdir -p "$top/all/tmp"
+cp "$deb" "$top/all/tmp/encd.deb"
+inside() { chroot "$top/all" "$@"; }
 gone() { if inside test -e "$1"; then echo "$1 is still there"; return 1; fi; }
 
 inside dpkg --install /tmp/encd.deb >/dev/null
@@ -39,7 +39,7 @@ inside cp /etc/encd/admin-token /run/credentials/encd.service/admin-token
 inside install -d -m 0700 -o 65534 -g 65534 /var/lib/encd
 inside chown -R 65534:65534 /run/credentials/encd.service
 node() {
-    started "$1" env STATE_DIRECTORY=/var/lib/encd chroot --userspec=65534:65534 "$top/root" \
+    started "$1" env STATE_DIRECTORY=/var/lib/encd chroot --userspec=65534:65534 "$top/all" \
         /usr/bin/encd --config /etc/encd/encd.toml --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0
 }
 node "the package's node"

@@ -21,7 +21,8 @@ fn names(text: &str) -> BTreeSet<String> {
 /// Names of samples, as a query may use them, and names of families.
 fn told() -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut samples, mut families) = (BTreeSet::new(), BTreeSet::new());
-    for line in Metrics::default().render().lines() {
+    let text = Metrics::default().render();
+    for line in text.lines() {
         match line.strip_prefix("# TYPE ") {
             Some(rest) => families.insert(rest.split(' ').next().expect("a name").to_owned()),
             None if line.starts_with('#') => continue,
@@ -33,8 +34,8 @@ fn told() -> (BTreeSet<String>, BTreeSet<String>) {
 
 /// The lowercase words that stand after `label="`.
 fn values<'a>(text: &'a str, label: &str) -> BTreeSet<&'a str> {
-    let quoted = text.split(&format!("{label}=\"")).skip(1);
-    quoted.map(|rest| rest.split('"').next().expect("a value")).collect()
+    let begin = format!("{label}=\"");
+    text.split(&begin).skip(1).map(|rest| rest.split('"').next().expect("a value")).collect()
 }
 
 #[test]

@@ -250,6 +250,38 @@ fn what_cannot_start_says_why() {
 }
 
 #[test]
+fn the_log_names_routes_and_nothing_that_was_asked_for() {
+    let scratch = Scratch::new("log");
+    std::fs::create_dir_all(&scratch.0).expect("writable");
+    let config = scratch.0.join("encd.toml");
+    std::fs::write(&config, "log = \"debug\"\nlog_format = \"json\"\n").expect("writable");
+    let mut node = start(command(&scratch.0).arg("--config").arg(&config));
+    let enclave = node.create("a");
+    assert_eq!(get(&format!("{}/enclaves/{}/sth?mark=secret-mark", node.url, enclave.hex())).status, 400);
+    assert_eq!(get(&format!("{}/secret-mark/x", node.url)).status, 404);
+    node.signal(rustix::process::Signal::HUP);
+    assert_eq!(get(&format!("{}/healthz", node.url)).status, 200, "SIGHUP ends nothing");
+    let mut err = node.child.stderr.take().expect("its output is ours");
+    node.signal(rustix::process::Signal::TERM);
+    assert_eq!(node.end(), 0);
+    let mut log = String::new();
+    err.read_to_string(&mut log).expect("the log is text");
+    let mut statuses = Vec::new();
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a JSON text a line");
+        if line["message"] == "request" {
+            statuses.push(line["status"].as_u64().expect("a number"));
+            assert!(line["route"].is_string() && line["method"].is_string() && line["micros"].is_u64(), "{line}");
+        }
+    }
+    // The node's key, the Manifest, the tree head, the route that is none, and the health.
+    assert_eq!(statuses, [200, 200, 400, 404, 200], "{log}");
+    for secret in ["secret-mark", &enclave.hex(), &key(0x33).public().hex()] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+}
+
+#[test]
 fn in_memory_nothing_is_left() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_encd"));
     command.args(["--memory", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
