@@ -10,6 +10,7 @@ fi
 . "$here/started.sh"
 
 top=$(mktemp -d)
+trap 'umount --recursive --lazy "$top"; rmdir "$top"' EXIT
 mount -t tmpfs tmpfs "$top"
 mkdir "$top/changes" "$top/work" "$top/all"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$top/changes,workdir=$top/work" "$top/all"
