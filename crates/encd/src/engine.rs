@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
 /// KiB that the smallest request counts in a queue: what it takes in memory with all that hangs on it.
@@ -69,6 +69,8 @@ pub struct Queued {
     pub job: Job,
     /// Permits to give back when it is taken out.
     pub weight: u32,
+    /// When it came into the queue.
+    pub since: Instant,
 }
 
 /// Work for a writer.
@@ -318,7 +320,7 @@ impl EngineHandle {
     /// The end of an outbound request, for the writer of that shard. Never refused: there are no more of them than lanes.
     pub fn fetched(&self, shard: usize, id: FetchId, fetched: Fetched) {
         let Some(shard) = self.shared.shards.get(shard) else { return };
-        if shard.queue.send(Queued { job: Job::Fetched(id, fetched), weight: 0 }).is_err() {
+        if shard.queue.send(Queued { job: Job::Fetched(id, fetched), weight: 0, since: Instant::now() }).is_err() {
             tracing::debug!(
                 "an outbound answer came after the writer had stopped; it is asked for again at the next start"
             );
@@ -329,7 +331,7 @@ impl EngineHandle {
     pub fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Release);
         for shard in &self.shared.shards {
-            if shard.queue.send(Queued { job: Job::Stop, weight: 0 }).is_err() {
+            if shard.queue.send(Queued { job: Job::Stop, weight: 0, since: Instant::now() }).is_err() {
                 tracing::debug!("a writer had stopped before");
             }
         }
@@ -358,7 +360,10 @@ impl EngineHandle {
         let hash = hash_of(&call);
         let stopping = self.shared.stopping.load(Ordering::Acquire);
         if stopping
-            || shard.queue.send(Queued { job: Job::Call { call: Box::new(call), resumed, reply }, weight }).is_err()
+            || shard
+                .queue
+                .send(Queued { job: Job::Call { call: Box::new(call), resumed, reply }, weight, since: Instant::now() })
+                .is_err()
         {
             return Err(Code::Overloaded.into());
         }

@@ -5,6 +5,8 @@
 //! | `encd_commits_total` | commits that got a receipt |
 //! | `encd_commit_seconds` | from a commit's arrival to its answer |
 //! | `encd_request_seconds` | from any other request's arrival to its answer |
+//! | `encd_queue_seconds` | how long a request or an outbound answer waited before its writer |
+//! | `encd_due_late_seconds` | how late the oldest of what was due began: bundles that close, deliveries that are tried |
 //! | `encd_refusals_total{code}` | requests, lines and frames that were refused |
 //! | `encd_transactions_total` | durable transactions |
 //! | `encd_transaction_requests` | requests in one transaction |
@@ -18,6 +20,7 @@
 //! | `encd_outbound_total{end}` | requests that left the node: `answered`, `failed` |
 //! | `encd_outbound_lanes` | lanes with a request under way |
 //! | `encd_certificate_changes_total{end}` | looks at TLS certificate files that had changed (`taken`) or cannot be used (`refused`) |
+//! | `encd_ready` | 1 while `/readyz` says `ready`, else 0 |
 //! | `encd_disk_free_bytes` | free space of the data folder |
 //!
 //! Gauges that somebody else knows are set just before they are rendered.
@@ -50,6 +53,8 @@ pub struct Metrics {
     commits: AtomicU64,
     commit_time: Histogram,
     request_time: Histogram,
+    queue_time: Histogram,
+    lateness: Histogram,
     refusals: [AtomicU64; Code::ALL.len()],
     transactions: AtomicU64,
     batch: Histogram,
@@ -79,10 +84,12 @@ pub enum Gauge {
     OutboundLanes,
     /// Free bytes of the data folder's file system.
     DiskFreeBytes,
+    /// Whether everything is as it should be.
+    Ready,
 }
 
 impl Gauge {
-    const ALL: [Gauge; 7] = [
+    const ALL: [Gauge; 8] = [
         Gauge::QueueKib,
         Gauge::ReadsWaiting,
         Gauge::Connections,
@@ -90,6 +97,7 @@ impl Gauge {
         Gauge::Subscriptions,
         Gauge::OutboundLanes,
         Gauge::DiskFreeBytes,
+        Gauge::Ready,
     ];
 
     fn name(self) -> (&'static str, &'static str) {
@@ -101,6 +109,7 @@ impl Gauge {
             Gauge::Subscriptions => ("encd_subscriptions", "Open subscriptions."),
             Gauge::OutboundLanes => ("encd_outbound_lanes", "Lanes with an outbound request under way."),
             Gauge::DiskFreeBytes => ("encd_disk_free_bytes", "Free space of the data folder."),
+            Gauge::Ready => ("encd_ready", "1 while the node is ready, else 0."),
         }
     }
 }
@@ -111,6 +120,8 @@ impl Default for Metrics {
             commits: AtomicU64::new(0),
             commit_time: Histogram::new(LATENCIES, Unit::Micros),
             request_time: Histogram::new(LATENCIES, Unit::Micros),
+            queue_time: Histogram::new(LATENCIES, Unit::Micros),
+            lateness: Histogram::new(LATENCIES, Unit::Micros),
             refusals: [const { AtomicU64::new(0) }; Code::ALL.len()],
             transactions: AtomicU64::new(0),
             batch: Histogram::new(BATCHES, Unit::Count),
@@ -151,6 +162,16 @@ impl Metrics {
     /// How long after its arrival a commit, or any other request, was answered.
     pub fn answered(&self, commit: bool, took: Duration) {
         if commit { &self.commit_time } else { &self.request_time }.note_time(took);
+    }
+
+    /// How long a job waited before its writer took it.
+    pub fn queued(&self, waited: Duration) {
+        self.queue_time.note_time(waited);
+    }
+
+    /// How long after its time the oldest work that was due began.
+    pub fn begun_late(&self, by: Duration) {
+        self.lateness.note_time(by);
     }
 
     /// A request, line or frame that was refused with this code.
@@ -203,6 +224,8 @@ impl Metrics {
         plain(&mut out, "counter", ("encd_commits_total", "Commits that got a receipt."), &self.commits);
         self.commit_time.render(&mut out, "encd_commit_seconds", "From a commit's arrival to its answer.");
         self.request_time.render(&mut out, "encd_request_seconds", "From any other request's arrival to its answer.");
+        self.queue_time.render(&mut out, "encd_queue_seconds", "How long a job waited before its writer.");
+        self.lateness.render(&mut out, "encd_due_late_seconds", "How late the oldest of what was due began.");
         let codes = Code::ALL.iter().map(|code| code.as_str()).zip(&self.refusals);
         labelled(&mut out, ("encd_refusals_total", "Refused requests, lines and frames."), "code", codes);
         plain(&mut out, "counter", ("encd_transactions_total", "Durable transactions."), &self.transactions);
@@ -303,6 +326,9 @@ mod tests {
         metrics.slow_consumer();
         metrics.fetched(&Fetched::Answer(500, Vec::new()));
         metrics.fetched(&Fetched::Failed);
+        metrics.queued(Duration::from_micros(200));
+        metrics.begun_late(Duration::from_millis(3));
+        metrics.set(Gauge::Ready, 1);
         metrics.certificate(true);
         metrics.certificate(false);
         metrics.certificate(false);
@@ -336,6 +362,10 @@ mod tests {
             ("encd_slow_consumers_total", 1.0),
             ("encd_outbound_total{end=\"answered\"}", 1.0),
             ("encd_outbound_total{end=\"failed\"}", 1.0),
+            ("encd_queue_seconds_bucket{le=\"0.00025\"}", 1.0),
+            ("encd_due_late_seconds_sum", 0.003),
+            ("encd_due_late_seconds_bucket{le=\"0.0025\"}", 0.0),
+            ("encd_ready", 1.0),
             ("encd_certificate_changes_total{end=\"taken\"}", 1.0),
             ("encd_certificate_changes_total{end=\"refused\"}", 2.0),
             ("encd_disk_free_bytes", 1_099_511_627_776.0),

@@ -215,8 +215,10 @@ impl Writer {
     fn fill(&mut self, mut next: Option<Queued>, batch: &mut Vec<Job>) -> bool {
         let mut units = 0;
         let mut last = false;
-        while let Some(Queued { job, weight }) = next {
+        let taken = Instant::now();
+        while let Some(Queued { job, weight, since }) = next {
             units += weight as usize;
+            self.shared.metrics.queued(taken.saturating_duration_since(since));
             if let Job::Stop = job {
                 last = true;
                 break;
@@ -242,6 +244,9 @@ impl Writer {
         let now = self.shared.capabilities.clock.now();
         if self.rolled_back || self.is_full() || self.next_alarm.is_none_or(|at| at > now) {
             return;
+        }
+        if let Some(at) = self.next_alarm {
+            self.shared.metrics.begun_late(Duration::from_millis(now - at));
         }
         match self.due_alarms(now) {
             Ok(due) => batch.extend(due.into_iter().map(Job::Alarm)),
