@@ -123,7 +123,9 @@ const STEPS: &[Step] = &[
     ("tidy", || tidy::check().map(|_| 1)),
     ("licences", || licences::check().map(|_| 1)),
     ("python packages", || python().map(|()| 0)),
-    ("debian packages", || debian(&[("strace", "strace"), ("mkfs.ext4", "e2fsprogs")]).map(|()| 0)),
+    ("debian packages", || {
+        debian(&[("strace", "strace"), ("mkfs.ext4", "e2fsprogs"), ("jq", "jq"), ("openssl", "openssl")]).map(|()| 0)
+    }),
     ("vectors", vectors),
     ("no_std", || no_std().map(|()| 2)),
     ("workers", || workers().map(|()| 1)),
