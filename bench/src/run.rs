@@ -36,9 +36,9 @@ impl Run {
         (per_second as f64 * self.time.as_secs_f64()).ceil() as u64
     }
 
-    /// A round that ran out of signed commits long before its time says nothing.
+    /// A round that ran out of signed commits long before its time says nothing; a smoke run never does.
     pub fn check_time(&self, outcome: &Outcome, section: &mut Section) {
-        if outcome.elapsed < self.time.mul_f64(0.9) {
+        if !self.quick && outcome.elapsed < self.time.mul_f64(0.9) {
             section.void("a round ran out of signed commits: raise --per-second");
         }
     }

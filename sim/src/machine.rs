@@ -218,7 +218,7 @@ impl Machine {
 
     fn enqueue(&mut self, job: Job) {
         self.queued += 1;
-        let sent = self.running().queue.send(Queued { job, weight: 0 });
+        let sent = self.running().queue.send(Queued { job, weight: 0, since: std::time::Instant::now() });
         assert!(sent.is_ok(), "the writer holds the other end");
     }
 
