@@ -2,7 +2,7 @@
 # started NAME COMMAND… ; the command must not fork and must listen on a free port. Takes at most 30 s to say where.
 
 started() {
-    local name=$1 url="" pid said
+    local name=$1 url="" pid inner child said
     shift
     said=$(mktemp)
     "$@" >"$said" 2>&1 &
@@ -19,8 +19,10 @@ started() {
         return 1
     fi
     curl -fsS --noproxy '*' --max-time 10 "$url/healthz" >/dev/null || { echo "$name is not well"; kill "$pid"; return 1; }
-    # What was started may be a program around the node: the signal goes to what it runs, else to itself.
-    kill -TERM $(ps -o pid= --ppid "$pid") 2>/dev/null || kill -TERM "$pid"
+    # What was started may be programs around the node: the signal goes to the innermost.
+    inner=$pid
+    while child=$(ps -o pid= --ppid "$inner") && [ -n "$child" ]; do inner=$((child)); done
+    kill -TERM "$inner"
     wait "$pid" || { echo "$name ended with $?:"; cat "$said"; rm -f "$said"; return 1; }
     rm -f "$said"
     echo "   $name: started, well, stopped"
