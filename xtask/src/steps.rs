@@ -144,6 +144,7 @@ pub fn test() -> Result<(), String> {
     need("python3", "Python 3 with the venv module")?;
     need("node", "Node.js 20 or later")?;
     need("rustup", "Rust by rustup")?;
+    need("go", "Go 1.26 or later")?;
     let (mut passed, mut times) = (0, Vec::new());
     for (name, step) in STEPS {
         println!("── {name}");
