@@ -163,9 +163,9 @@ impl EngineHandle {
         let queue_units = config.engine.queue_kib.max(LEAST_WEIGHT);
         for (place, file) in files.into_iter().enumerate() {
             let (queue, jobs) = mpsc::channel();
-            let readers = Readers::start(place, &file.path, config, &facts, &capabilities)?;
-            let room = Arc::new(Semaphore::new(queue_units));
             let rolled_back = file.mark.rolled_back;
+            let readers = Readers::start(place, (&file.path, rolled_back), config, &facts, &capabilities)?;
+            let room = Arc::new(Semaphore::new(queue_units));
             let progress = Arc::clone(&file.progress);
             shards.push(Shard { queue, room, readers, progress, rolled_back, thread: Mutex::new(None) });
             writers.push((file, jobs));

@@ -1,5 +1,6 @@
 //! The command line. A flag stands above the configuration file, which stands above the defaults.
 
+use crate::command;
 use crate::config::Config;
 use crate::witness::WitnessFlags;
 use anyhow::Context;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "encd", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Flags {
-    /// What to be instead of a node
+    /// Do or be this instead of serving
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Serve on this port of every interface (with TLS by the configuration, or behind a proxy that does it)
@@ -47,11 +48,14 @@ pub struct Flags {
     pub manual: bool,
 }
 
-/// What `encd` can be beside a node.
+/// What `encd` can be, and do, beside serving.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Be a witness: cosign the checkpoints of other people's logs (C2SP tlog-witness)
     Witness(WitnessFlags),
+    /// What an operator does with a data folder
+    #[command(flatten)]
+    Operate(command::Command),
 }
 
 const EXAMPLES: &str = "\
@@ -63,15 +67,22 @@ Examples:
   encd witness --name witness.example --data /var/lib/witness --logs logs.policy
                                     cosign the logs of that file's `log` lines
 
+  encd backup DIR --data /var/lib/encd   a copy of a running node; see encd backup --help
+
 Then, in another terminal:
   enc init                          makes you a key
   enc enclave create                makes an enclave on this node
 
 Exit codes:
-  0   stopped as asked
+  0   stopped as asked, or done
+  65  a check or a backup does not hold
+  66  there is no data folder or backup where one was named
   69  an address to listen on is taken
+  73  a place is taken, or cannot be written
   74  the disk failed a write: nothing unwritten was acknowledged; look at the disk, then start again
   75  another process holds the data folder
+  76  a newer encd has written the databases
+  77  the log cannot go on here
   78  the configuration or the data folder is unusable; the message says what to do";
 
 impl Flags {

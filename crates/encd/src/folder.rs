@@ -57,6 +57,24 @@ impl Folder {
         Ok(Folder { path, temporary: config.memory, lock: Some(lock) })
     }
 
+    /// Where the folder is that the configuration means; it is neither made nor locked.
+    ///
+    /// # Errors
+    /// No node has ever worked there.
+    pub fn locate(config: &Config) -> Result<PathBuf, StartError> {
+        let path = chosen_path(config, |name| env::var_os(name));
+        if path.join("data").join("node.json").is_file() {
+            return Ok(path);
+        }
+        let line = format!("{} is no data folder of a node; name the right one with --data DIR", path.display());
+        Err(StartError::new(Exit::NoInput, line))
+    }
+
+    /// Where the folder would be that the configuration means.
+    pub fn place(config: &Config) -> PathBuf {
+        chosen_path(config, |name| env::var_os(name))
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -130,7 +148,8 @@ fn held(path: &Path) -> StartError {
     )
 }
 
-fn make_private(path: &Path) -> io::Result<()> {
+/// Makes a folder that this user alone may enter, or makes it so.
+pub fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
     if mode & 0o077 != 0 {

@@ -73,14 +73,29 @@ impl KeyStore {
     /// Reads the keys of a folder, and makes those that a node cannot be without.
     pub fn open(folder: &Path, node_name: &str) -> Result<KeyStore, StartError> {
         let node_secret = read_or_make(&folder.join("node.key"))?;
-        let node = Held::from_secret(&node_secret).map_err(|_| malformed(&folder.join("node.key")))?;
+        let heads_seed = read_or_make(&folder.join("heads.key"))?;
+        let store = KeyStore::of_secrets(folder, node_name, &node_secret, &heads_seed)?;
+        Ok(KeyStore { provisioned: RwLock::new(read_provisioned(folder)?), ..store })
+    }
+
+    /// Keys of nobody, in no folder: for work that signs nothing.
+    pub fn ephemeral() -> Result<KeyStore, StartError> {
+        KeyStore::of_secrets(Path::new(""), "nobody", &*random_secret()?, &*random_secret()?)
+    }
+
+    fn of_secrets(
+        folder: &Path,
+        node_name: &str,
+        node_secret: &[u8; 32],
+        heads_seed: &[u8; 32],
+    ) -> Result<KeyStore, StartError> {
+        let node = Held::from_secret(node_secret).map_err(|_| malformed(&folder.join("node.key")))?;
         let heads_name = KeyName::parse(&format!("{node_name}/heads")).map_err(|_| {
             StartError::new(Exit::Config, "the node's name cannot name a log; give another with --name")
         })?;
-        let heads_seed = read_or_make(&folder.join("heads.key"))?;
-        let heads = NoteSigner::from_seed(heads_name, &heads_seed).map_err(|_| malformed(&folder.join("heads.key")))?;
+        let heads = NoteSigner::from_seed(heads_name, heads_seed).map_err(|_| malformed(&folder.join("heads.key")))?;
         let mut mac = Zeroizing::new([0; 32]);
-        Hkdf::<Sha256>::new(None, node_secret.as_ref())
+        Hkdf::<Sha256>::new(None, node_secret)
             .expand(b"encd/mac/v1", mac.as_mut())
             .expect("32 bytes are within what HKDF-SHA-256 gives");
         Ok(KeyStore {
@@ -89,7 +104,7 @@ impl KeyStore {
             node,
             heads,
             mac,
-            provisioned: RwLock::new(read_provisioned(folder)?),
+            provisioned: RwLock::default(),
         })
     }
 
@@ -216,6 +231,13 @@ pub fn read_or_make(path: &Path) -> Result<Zeroizing<[u8; 32]>, StartError> {
     if path.try_exists().map_err(|error| unusable(path, &error))? {
         return read_secret(path);
     }
+    let secret = random_secret()?;
+    let line = Zeroizing::new(format!("{}\n", &*Zeroizing::new(hex(&*secret))));
+    write_durably(path, line.as_bytes()).map_err(|error| unusable(path, &error))?;
+    Ok(secret)
+}
+
+fn random_secret() -> Result<Zeroizing<[u8; 32]>, StartError> {
     let mut secret = Zeroizing::new([0; 32]);
     loop {
         getrandom::fill(secret.as_mut())
@@ -225,8 +247,6 @@ pub fn read_or_make(path: &Path) -> Result<Zeroizing<[u8; 32]>, StartError> {
             break;
         }
     }
-    let line = Zeroizing::new(format!("{}\n", &*Zeroizing::new(hex(&*secret))));
-    write_durably(path, line.as_bytes()).map_err(|error| unusable(path, &error))?;
     Ok(secret)
 }
 

@@ -7,7 +7,7 @@ use encd::flags::{Command, Flags};
 use encd::server::{GRACE, Server};
 use encd::stop::{Exit, StartError};
 use encd::witness::{WitnessFlags, Witnessing};
-use encd::{banner, listener};
+use encd::{banner, command, listener};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,9 +25,16 @@ pub fn main() -> ExitCode {
         Err(error) => return unprinted(&error),
     }
     let run = || -> Result<(), StartError> {
-        if let Some(Command::Witness(witness)) = &flags.command {
-            begin_logging(LogLevel::Info, LogFormat::Text);
-            return block_on(be_witness(witness));
+        match &flags.command {
+            Some(Command::Witness(witness)) => {
+                begin_logging(LogLevel::Info, LogFormat::Text);
+                return block_on(be_witness(witness));
+            }
+            Some(Command::Operate(command)) => {
+                begin_logging(LogLevel::Warn, LogFormat::Text);
+                return command::run(command);
+            }
+            None => {}
         }
         let config = flags.configure().map_err(|error| StartError::new(Exit::Config, format!("{error:#}")))?;
         begin_logging(config.log, config.log_format);

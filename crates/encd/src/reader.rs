@@ -58,7 +58,7 @@ impl Readers {
     /// Opens the connections and starts the threads.
     pub fn start(
         shard: usize,
-        path: &Path,
+        (path, rolled_back): (&Path, bool),
         config: &Config,
         facts: &NodeFacts,
         capabilities: &Capabilities,
@@ -70,6 +70,8 @@ impl Readers {
                 StartError::new(Exit::Config, format!("{} cannot be read ({error}); check the disk", path.display()))
             })?;
             let cache = Cache::reader(config.store.cached_enclaves);
+            // Otherwise a read that finds a bundle due would wait for a writer that may not close it.
+            let cache = if rolled_back { cache.fenced() } else { cache };
             let reader = Reader { connection, cache, facts: facts.clone(), capabilities: capabilities.clone() };
             let queue = Arc::clone(&queue);
             let thread =

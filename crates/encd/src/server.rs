@@ -167,7 +167,8 @@ async fn reload_certificate(host: Arc<Host>) {
     }
 }
 
-fn facts(config: &Config, keys: &KeyStore) -> NodeFacts {
+/// What a node of this configuration and these keys tells the services of itself.
+pub fn facts(config: &Config, keys: &KeyStore) -> NodeFacts {
     NodeFacts {
         name: config.name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),

@@ -6,12 +6,22 @@ use tokio::sync::watch;
 /// A reason to end, with the code that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
+    /// What is stored, or a backup of it, does not hold.
+    Damaged = 65,
+    /// There is no store, or no backup, where one was named.
+    NoInput = 66,
     /// An address to listen on is not to be had.
     Unavailable = 69,
+    /// What was to be made is there already, or cannot be made.
+    Occupied = 73,
     /// The store failed a durable write.
     Storage = 74,
     /// Another process holds the data folder.
     Held = 75,
+    /// The store was written by a newer program.
+    Newer = 76,
+    /// What was asked for is against the rules of the log, or somebody knows more of it.
+    Refused = 77,
     /// The configuration or the data folder is unusable.
     Config = 78,
 }

@@ -9,6 +9,7 @@ use crate::folder::{Folder, sync_folder, write_durably};
 use crate::sqlite::{self, open_writer};
 use crate::stop::{Exit, StartError};
 use crate::syncer::Progress;
+use crate::upgrade;
 use protocol::{EnclaveId, Json, json};
 use rusqlite::Connection;
 use std::fs;
@@ -45,9 +46,21 @@ pub struct ShardFile {
 #[derive(Debug)]
 pub struct Mark {
     path: PathBuf,
-    /// The database is behind: it is not to be written to.
+    /// The database is behind, or was put back from a backup: it is not to be written to.
     pub rolled_back: bool,
 }
+
+/// What stands in a mark's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marked {
+    /// So many transactions were durable.
+    Reached(u64),
+    /// The database was put back from a backup, which is an older copy by definition.
+    Restored,
+}
+
+/// The text of a mark whose database was put back.
+const RESTORED: &str = "restored";
 
 /// Which shard an enclave is in, of so many.
 pub fn shard_of(enclave: &EnclaveId, shards: usize) -> usize {
@@ -61,7 +74,11 @@ pub fn shard_of(enclave: &EnclaveId, shards: usize) -> usize {
 pub fn open(folder: &Folder, config: &StoreConfig) -> Result<Vec<ShardFile>, StartError> {
     let data = folder.data();
     let count = shard_count(&data, config.shards)?;
-    let files = (0..count).map(|shard| open_shard(folder, config, shard)).collect::<Result<_, _>>()?;
+    let writers = (0..count).map(|shard| open_database(&data, config, shard));
+    // Nothing is upgraded unless all of it can be read.
+    let writers = writers.collect::<Result<Vec<_>, _>>()?;
+    let shards = writers.into_iter().enumerate();
+    let files = shards.map(|(shard, writer)| open_shard(folder, writer, shard)).collect::<Result<_, _>>()?;
     // SQLite syncs the folder of a log that it makes and does not look at what comes of that.
     sync_folder(&data).map_err(|error| {
         StartError::new(
@@ -72,31 +89,43 @@ pub fn open(folder: &Folder, config: &StoreConfig) -> Result<Vec<ShardFile>, Sta
     Ok(files)
 }
 
-fn open_shard(folder: &Folder, config: &StoreConfig, shard: usize) -> Result<ShardFile, StartError> {
-    let path = folder.data().join(format!("shard-{shard}.db"));
+/// How many shards there are in a folder where a node has worked.
+pub fn shards_in(data: &Path) -> Result<usize, StartError> {
+    shard_count(data, 0)
+}
+
+/// The database of a shard.
+pub fn shard_path(data: &Path, shard: usize) -> PathBuf {
+    data.join(format!("shard-{shard}.db"))
+}
+
+fn open_database(data: &Path, config: &StoreConfig, shard: usize) -> Result<Connection, StartError> {
+    let path = shard_path(data, shard);
+    let writer = open_writer(&path, config).map_err(|error| cannot_open(&path, &error))?;
+    upgrade::refuse_newer(&writer, &path)?;
+    Ok(writer)
+}
+
+fn open_shard(folder: &Folder, writer: Connection, shard: usize) -> Result<ShardFile, StartError> {
+    let path = shard_path(&folder.data(), shard);
     let mark_path = path.with_extension("mark");
-    let unusable = |error: rusqlite::Error| {
-        StartError::new(
-            Exit::Config,
-            format!("the database {} cannot be opened ({error}); check the disk, or put a backup back", path.display()),
-        )
-    };
-    let writer = open_writer(&path, config).map_err(unusable)?;
+    let unusable = |error: rusqlite::Error| cannot_open(&path, &error);
     if folder.is_temporary() {
         // Nothing of it outlives the process, so nothing has to reach a disk.
         writer.execute_batch("PRAGMA synchronous = OFF;").map_err(unusable)?;
     }
+    upgrade::upgrade(&writer, &path)?;
     writer.execute_batch(HOST_SCHEMA).map_err(unusable)?;
     for statement in service::node::schema() {
         writer.execute_batch(statement).map_err(unusable)?;
     }
     let reached = transactions(&writer).map_err(unusable)?;
     let marked = read_mark(&mark_path)?;
-    let rolled_back = marked.is_some_and(|marked| marked > reached);
+    let rolled_back = marked.is_some_and(|marked| marked.is_ahead_of(reached));
     if rolled_back {
         tracing::error!(
             shard,
-            "the database is older than its mark: it is served, not written to; put the newest copy back, or, to go on from this one for good, remove the mark file and start again"
+            "the database is an older copy: it is served, not written to; put the newest one back, or, where that is lost, see `encd resume-after-loss --help`"
         );
     }
     let log = (!folder.is_temporary()).then(|| path.with_extension("db-wal"));
@@ -115,6 +144,21 @@ pub fn advance_mark(connection: &Connection) -> rusqlite::Result<()> {
     sqlite::execute(connection, ADVANCE_MARK)
 }
 
+impl Marked {
+    /// Whether a database that has come so far is an older copy.
+    pub fn is_ahead_of(self, reached: u64) -> bool {
+        match self {
+            Marked::Reached(marked) => marked > reached,
+            Marked::Restored => true,
+        }
+    }
+}
+
+/// Marks a database as put back from a backup: no node writes to it until its operator decides.
+pub fn mark_restored(database: &Path) -> io::Result<()> {
+    write_durably(&database.with_extension("mark"), format!("{RESTORED}\n").as_bytes())
+}
+
 impl Mark {
     /// States outside the database how far it has come.
     pub fn write(&self, transactions: u64) -> io::Result<()> {
@@ -122,10 +166,12 @@ impl Mark {
     }
 }
 
-fn read_mark(path: &Path) -> Result<Option<u64>, StartError> {
+/// What stands outside the database of how far it has come.
+pub fn read_mark(path: &Path) -> Result<Option<Marked>, StartError> {
     match fs::read_to_string(path) {
+        Ok(text) if text.trim_end() == RESTORED => Ok(Some(Marked::Restored)),
         Ok(text) => match text.trim_end().parse() {
-            Ok(mark) => Ok(Some(mark)),
+            Ok(mark) => Ok(Some(Marked::Reached(mark))),
             Err(_) => Err(damaged(path)),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -151,6 +197,13 @@ fn shard_count(data: &Path, configured: usize) -> Result<usize, StartError> {
         }
         Err(_) => Err(damaged(&path)),
     }
+}
+
+fn cannot_open(path: &Path, error: &rusqlite::Error) -> StartError {
+    StartError::new(
+        Exit::Config,
+        format!("the database {} cannot be opened ({error}); check the disk, or put a backup back", path.display()),
+    )
 }
 
 fn damaged(path: &Path) -> StartError {

@@ -179,8 +179,24 @@ impl Draft {
 
     /// Signs it.
     pub fn sign(self, key: &KeyPair) -> VerifiedCommit {
+        let signed = self.signed_by(key.public(), |hash| Ok::<_, core::convert::Infallible>(key.sign(hash)));
+        match signed {
+            Ok(commit) => commit,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Signs it as `from`, whose key somebody else holds: `sign` gives the signature over the commit's hash. Whether it verifies is
+    /// theirs to know.
+    ///
+    /// # Errors
+    /// Those of `sign`.
+    pub fn signed_by<E>(
+        self,
+        from: PublicKey,
+        sign: impl FnOnce(&[u8; 32]) -> Result<Signature, E>,
+    ) -> Result<VerifiedCommit, E> {
         let content_hash = ContentHash(sha256(self.content.as_bytes()));
-        let from = key.public();
         let hash = HashedFields {
             enclave: &self.enclave,
             from: &from,
@@ -190,9 +206,10 @@ impl Draft {
             tags: &self.tags,
         }
         .commit_hash();
-        let sig = key.sign(hash.as_bytes());
+        let sig = sign(hash.as_bytes())?;
         let Draft { enclave, event_type, content, exp, tags } = self;
-        VerifiedCommit { commit: Commit { hash, enclave, from, event_type, content, exp, tags, sig }, content_hash }
+        let commit = Commit { hash, enclave, from, event_type, content, exp, tags, sig };
+        Ok(VerifiedCommit { commit, content_hash })
     }
 }
 

@@ -27,6 +27,7 @@ pub struct State {
 pub struct Cache {
     capacity: usize,
     keeps_records: bool,
+    fenced: bool,
     young: BTreeMap<EnclaveId, State>,
     old: BTreeMap<EnclaveId, State>,
     warm: BTreeMap<EnclaveId, Warm>,
@@ -39,6 +40,7 @@ impl Cache {
         Cache {
             capacity,
             keeps_records: true,
+            fenced: false,
             young: BTreeMap::new(),
             old: BTreeMap::new(),
             warm: BTreeMap::new(),
@@ -49,6 +51,11 @@ impl Cache {
     /// For a thread that only reads: manifests, which never change. Records are read each time.
     pub fn reader(capacity: usize) -> Cache {
         Cache { keeps_records: false, ..Cache::writer(capacity) }
+    }
+
+    /// For a store that is not to be written to: no enclave in it is live, so nothing of it falls due.
+    pub fn fenced(self) -> Cache {
+        Cache { fenced: true, ..self }
     }
 
     /// Forgets one enclave, after its work was rolled back.
@@ -79,7 +86,8 @@ impl Cache {
             return Ok(known);
         }
         let Some(bytes) = node_state(rt, enclave, "record")? else { return Ok(None) };
-        let record = Record::decode(*enclave, &bytes).ok_or(Fault::Storage)?;
+        let mut record = Record::decode(*enclave, &bytes).ok_or(Fault::Storage)?;
+        record.head.live &= !self.fenced;
         let manifest = match known {
             Some(state) => state.manifest,
             None => Arc::new(read_manifest(rt, enclave)?),

@@ -151,6 +151,15 @@ pub fn event(row: &dyn Row) -> Result<StoredEvent, Fault> {
     Ok(StoredEvent { event, as_type: text(row, 16)?, refers })
 }
 
+/// Events read at a time by what reads a whole log.
+pub(crate) const EVENTS_AT_ONCE: u64 = 256;
+
+/// The events from one place up to, and without, another.
+pub(crate) fn events(rt: &dyn Runtime, enclave: &EnclaveId, from: u64, until: u64) -> Result<Vec<StoredEvent>, Fault> {
+    const SQL: &str = event_columns!("WHERE enclave = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq");
+    all(rt, SQL, &[Value::Blob(&enclave.0), int(from), int(until)], event)
+}
+
 /// The event at a place.
 pub fn event_at(rt: &dyn Runtime, enclave: &EnclaveId, seq: u64) -> Result<Option<StoredEvent>, Fault> {
     first(rt, event_columns!("WHERE enclave = ?1 AND seq = ?2"), &[Value::Blob(&enclave.0), int(seq)], event)

@@ -146,7 +146,7 @@ fn quota(context: &Context, record: &Record, transition: &Transition) -> Result<
 }
 
 /// Steps 9 to 14: everything that an accepted commit leaves behind.
-fn apply(
+pub(crate) fn apply(
     context: &Context,
     state: &mut State,
     verified: VerifiedCommit,

@@ -438,6 +438,15 @@ fn handed_over() {
         old.ask(&enclave, Action::InfoEnclave).value()["log_vkey"],
         "the log key changes with it"
     );
+    // A file that says it was taken up, by a head of the successor over no event of its own: served as that, and not taken up again.
+    let taken = snapshot(&new, &enclave);
+    let other = elsewhere();
+    other.hold(&[9; 32], None);
+    other.now.set(new.now.get());
+    assert!(!take_up(&other, &taken, TakeUp::Noted));
+    let served = Sth::from_json(other.ask(&enclave, Action::Sth).json()).expect("a head");
+    assert_eq!((&served, served.verify()), (&first, Ok(())));
+    assert_eq!(other.say(&enclave, "bob", "message", "2", &[]).word(), "read_only");
     let receipt = new.say(&enclave, "bob", "message", "2", &[]).receipt();
     assert_eq!((receipt.position.seq, receipt.position.sequencer), (4, successor));
     new.pass(6000).say(&enclave, "bob", "message", "3", &[]).expect(200);

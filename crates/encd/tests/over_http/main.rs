@@ -1,8 +1,10 @@
 //! A node over real HTTP and real sockets, in this process and as one of its own.
 
 mod admission;
+mod backup;
 mod envelope;
 mod fanout;
+mod first_version;
 mod http;
 mod lines;
 mod migrate;
@@ -10,4 +12,5 @@ mod node;
 mod process;
 mod push;
 mod tls;
+mod upkeep;
 mod websocket;

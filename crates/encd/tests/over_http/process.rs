@@ -9,18 +9,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 
-struct Process {
+pub struct Process {
     child: Child,
-    url: String,
+    pub url: String,
     banner: String,
     out: BufReader<std::process::ChildStdout>,
 }
 
 /// A folder of this test's own, removed in the end.
-struct Scratch(PathBuf);
+pub struct Scratch(pub PathBuf);
 
 impl Scratch {
-    fn new(name: &str) -> Scratch {
+    pub fn new(name: &str) -> Scratch {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let place = MADE.fetch_add(1, Ordering::Relaxed);
         Scratch(std::env::temp_dir().join(format!("encd-test-{name}-{}-{place}", std::process::id())))
@@ -35,14 +35,14 @@ impl Drop for Scratch {
     }
 }
 
-fn command(folder: &Path) -> Command {
+pub fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_encd"));
     command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"]).arg(folder);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-fn start(command: &mut Command) -> Process {
+pub fn start(command: &mut Command) -> Process {
     let mut child = command.spawn().expect("the binary runs");
     let mut out = BufReader::new(child.stdout.take().expect("its output is ours"));
     let mut banner = String::new();
@@ -55,35 +55,41 @@ fn start(command: &mut Command) -> Process {
 }
 
 impl Process {
-    fn signal(&self, signal: rustix::process::Signal) {
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("the process is there");
     }
 
-    fn end(mut self) -> i32 {
+    pub fn end(mut self) -> i32 {
         let mut rest = String::new();
         self.out.read_to_string(&mut rest).expect("the output is text");
         self.child.wait().expect("it ends").code().unwrap_or(-1)
     }
 
-    fn sequencer(&self) -> PublicKey {
+    /// Stops it in order.
+    pub fn stop(self) {
+        self.signal(rustix::process::Signal::TERM);
+        assert_eq!(self.end(), 0);
+    }
+
+    pub fn sequencer(&self) -> PublicKey {
         let info = get(&self.url).json();
         PublicKey::parse(info.member("sequencer").and_then(Json::as_text).expect("a key")).expect("hex")
     }
 
-    fn create(&self, nonce: &str) -> EnclaveId {
+    pub fn create(&self, nonce: &str) -> EnclaveId {
         let manifest = manifest(&key(0x33), &self.sequencer(), nonce, 5_000);
         assert_eq!(commit(&self.url, &manifest).expect("answered").status, 200);
         manifest.commit().enclave
     }
 }
 
-fn commit(url: &str, commit: &protocol::VerifiedCommit) -> Option<Answer> {
+pub fn commit(url: &str, commit: &protocol::VerifiedCommit) -> Option<Answer> {
     try_post(url, JSON, commit.commit().to_json().to_jcs().as_bytes()).ok()
 }
 
 /// Commits from several threads until the node does not answer any more; answers the receipts.
-fn commit_until_gone(url: &str, enclave: EnclaveId, enough: impl Fn(usize) + Sync) -> Vec<(u64, String)> {
+pub fn commit_until_gone(url: &str, enclave: EnclaveId, enough: impl Fn(usize) + Sync) -> Vec<(u64, String)> {
     let count = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let committers: Vec<_> = (0..4)
@@ -113,7 +119,7 @@ fn commit_until_gone(url: &str, enclave: EnclaveId, enough: impl Fn(usize) + Syn
 }
 
 /// The ids of all events, in order.
-fn ids(url: &str, enclave: EnclaveId) -> Vec<String> {
+pub fn ids(url: &str, enclave: EnclaveId) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     loop {
         let mut filter = vec![("limit", Json::from(1000))];
@@ -134,7 +140,7 @@ fn ids(url: &str, enclave: EnclaveId) -> Vec<String> {
     }
 }
 
-fn refused(mut command: Command) -> (i32, String) {
+pub fn refused(mut command: Command) -> (i32, String) {
     let Output { status, stderr, .. } = command.output().expect("the binary runs");
     (status.code().unwrap_or(-1), String::from_utf8_lossy(&stderr).into_owned())
 }
