@@ -53,6 +53,7 @@ fn everything() -> Statements {
     let tail = world.tail(&enclave, None);
     say("alice", "message", "3", &[]);
     world.tail(&enclave, tail.as_ref()).expect("the enclave is here");
+    world.read(|host, _| service::closings::enclaves(host, &[], 1)).expect("read");
     let snapshot = Call { enclave: Some(enclave), claim: Claim::Admin, action: Action::Snapshot };
     let snapshot = world.call(&snapshot).expect(200).body.clone();
     let provisioned = protocol::EnclaveId([0xee; 32]);
@@ -123,8 +124,9 @@ fn written() -> (BTreeSet<String>, BTreeSet<String>) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("a file").path();
-        // What a mistake does is no statement of a node.
-        if path.ends_with("defects.rs") {
+        // What a mistake does is no statement of a node; nor is what an operator's command does with a whole store while no node runs (those run in
+        // the tests of `encd check`, `gc` and `resume-after-loss`).
+        if ["defects.rs", "check.rs", "recover.rs"].iter().any(|name| path.ends_with(name)) {
             continue;
         }
         let source = std::fs::read_to_string(path).expect("a source");
@@ -219,6 +221,7 @@ fn wanted(sql: &str) -> usize {
     };
     let end = conditions.find(" ORDER BY").unwrap_or(conditions.len());
     let by = conditions[..end].split(" AND ");
-    let free = ["delivered_at = 0", "type = 'Update'"];
+    // An enclave has three rows of node_state at most: a walk over all enclaves passes over the others.
+    let free = ["delivered_at = 0", "type = 'Update'", "key = 'record'"];
     by.filter(|term| term.contains(" = ") && !free.contains(term)).count()
 }
