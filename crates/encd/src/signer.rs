@@ -2,7 +2,7 @@
 //!
 //! The wrapper's own function blinds its context anew after every signature, which costs more than the signature (26 of 43 µs where it
 //! was measured). Blinding guards the nonce and key against whoever watches the multiplication's timing or power; it is kept here, from fresh randomness
-//! at the start and again after every [`BLINDED_FOR`] signatures. This is the crate's only unsafe code: one call into C.
+//! at the start and again after every so many signatures. This is the crate's only unsafe code: one call into C.
 
 use protocol::Signature;
 use protocol::schnorr::SchnorrError;
