@@ -1,7 +1,6 @@
 //! What is handed out: static programs, with their manual, completions and everything that an installation needs, in one folder.
 //!
-//! The build is reproducible: no path of the machine gets into it, no time, and its dependencies are those of the lock file. Whoever builds
-//! the same commit with the same compilers gets the same bytes.
+//! No path of the machine gets into the programs, which is looked at, nor any time; their dependencies are those of the lock file.
 
 use crate::steps::{output, root, run, target};
 use std::path::{Path, PathBuf};
@@ -22,6 +21,10 @@ pub fn dist() -> Result<(), String> {
     run(&format!("rustup target add {TRIPLE} 2>/dev/null"))?;
     build()?;
     assemble(&target().join(TRIPLE).join("dist"), &folder())?;
+    for (path, _) in paths()? {
+        run(&format!("! grep -a -q -F '{path}/' '{0}'/encd '{0}'/enc", folder().display()))
+            .map_err(|_| format!("{path} stands in a program: it would be another one elsewhere"))?;
+    }
     in_empty_root(&folder().join("encd"))?;
     let shown = folder().display().to_string();
     run(&format!(
@@ -31,11 +34,15 @@ pub fn dist() -> Result<(), String> {
     Ok(())
 }
 
-fn build() -> Result<(), String> {
+/// What stands in a program instead of each path of this machine.
+fn paths() -> Result<[(String, &'static str); 3], String> {
     let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
     let home = home.map_err(|_| "neither CARGO_HOME nor HOME is set".to_owned())?;
-    let paths =
-        [(home, "/cargo"), (root().display().to_string(), "/source"), (target().display().to_string(), "/target")];
+    Ok([(home, "/cargo"), (root().display().to_string(), "/source"), (target().display().to_string(), "/target")])
+}
+
+fn build() -> Result<(), String> {
+    let paths = paths()?;
     let rust: Vec<String> = paths.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect();
     let c: Vec<String> = paths.iter().map(|(from, to)| format!("-ffile-prefix-map={from}={to}")).collect();
     let (rust, c) = (rust.join("\u{1f}"), c.join(" "));
