@@ -7,6 +7,7 @@
 compile_error!("a node that loses what it has acknowledged is for tests: unsafe-no-sync is never in a release build");
 
 pub mod admin;
+pub mod alarms;
 pub mod backup;
 pub mod banner;
 pub mod body;

@@ -1,7 +1,8 @@
-//! The writer thread of a shard: it drains its queue into one batch, runs the batch in one transaction, and answers when that is on
-//! the disk. While one batch is being written the next one gathers, so the batch is as large as the load asks for and nobody waits
+//! The writer thread of a shard: it drains its queue into one batch, runs the batch in one transaction, commits it, and hands
+//! what is to be told of it to `syncer.rs`, which tells it when it is on the disk. While that happens the next batch runs, so the batch is as large as the load asks for and nobody waits
 //! when there is none.
 
+use crate::alarms;
 use crate::config::Config;
 use crate::engine::{Job, Queued, Reply, Shared, hash_of};
 use crate::sqlite::{self, Access, Effects, SqlRuntime, fault_of};
@@ -9,7 +10,7 @@ use crate::stop::{Exit, StartError, storage_failed};
 use crate::store::{self, ShardFile};
 use crate::syncer::{self, Progress, Syncer, Told};
 use crate::trouble::Trouble;
-use protocol::{Code, EnclaveId};
+use protocol::Code;
 use rusqlite::{Connection, ErrorCode};
 use service::cache::Cache;
 use service::call::{Outcome, Response, Topic};
@@ -32,18 +33,11 @@ const UNSYNCED: usize = 4;
 const PACE: Duration = Duration::from_micros(1000);
 /// Requests in a batch that make a shard busy.
 const BUSY: usize = 8;
-/// Alarms that are taken into one batch.
-const ALARMS_AT_ONCE: usize = 64;
 /// When an alarm whose work failed is tried again, in milliseconds.
 const ALARM_RETRY_MS: u64 = 60_000;
 
 /// How often what is due looks whether a full disk has room again.
 const FULL_RETRY: Duration = Duration::from_secs(1);
-
-const NEXT_ALARM: &str = "SELECT min(at) FROM host_alarms";
-const DUE_ALARMS: &str = "SELECT enclave FROM host_alarms WHERE at <= ?1 ORDER BY at LIMIT ?2";
-const CLEAR_ALARM: &str = "DELETE FROM host_alarms WHERE enclave = ?1";
-const POSTPONE_ALARM: &str = "UPDATE host_alarms SET at = ?2 WHERE enclave = ?1";
 
 /// What one transaction holds at most.
 #[derive(Clone, Copy, Debug)]
@@ -155,7 +149,7 @@ impl Writer {
             paced_until: None,
             connection: file.writer,
         };
-        writer.next_alarm = writer.read_next_alarm().map_err(unreadable)?;
+        writer.next_alarm = alarms::next(&writer.connection).map_err(unreadable)?;
         let progress = Arc::clone(&writer.progress);
         let sync_log = file.log.filter(|_| !cfg!(feature = "unsafe-no-sync")).map(syncer::sync_file);
         Ok((writer, Syncer { shard, sync_log, mark: file.mark, shared, progress, queue: committed }))
@@ -248,22 +242,10 @@ impl Writer {
         if let Some(at) = self.next_alarm {
             self.shared.metrics.begun_late(Duration::from_millis(now - at));
         }
-        match self.due_alarms(now) {
+        match alarms::due(&self.connection, now) {
             Ok(due) => batch.extend(due.into_iter().map(Job::Alarm)),
             Err(error) => tracing::error!(shard = self.shard, %error, "alarms cannot be read"),
         }
-    }
-
-    fn due_alarms(&self, now: u64) -> rusqlite::Result<Vec<EnclaveId>> {
-        let mut statement = self.connection.prepare_cached(DUE_ALARMS)?;
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        let due = statement.query_map((now, ALARMS_AT_ONCE as i64), |row| row.get(0).map(EnclaveId))?;
-        due.collect()
-    }
-
-    fn read_next_alarm(&self) -> rusqlite::Result<Option<u64>> {
-        let at: Option<i64> = self.connection.prepare_cached(NEXT_ALARM)?.query_row([], |row| row.get(0))?;
-        Ok(at.map(|at| u64::try_from(at).unwrap_or(0)))
     }
 
     /// Runs a batch to its durable end and answers it.
@@ -284,7 +266,7 @@ impl Writer {
             }
         }
         if alarms {
-            self.next_alarm = self.read_next_alarm().unwrap_or_else(|error| {
+            self.next_alarm = alarms::next(&self.connection).unwrap_or_else(|error| {
                 tracing::error!(shard = self.shard, %error, "alarms cannot be read");
                 Some(self.shared.capabilities.clock.now() + ALARM_RETRY_MS)
             });
@@ -346,7 +328,7 @@ impl Writer {
         let (cache, facts) = (&mut self.cache, &self.shared.facts);
         let result = match job {
             Job::Call { call, resumed, .. } => node::run(&rt, cache, facts, call, *resumed).map(|o| Ran::Call(Ok(o))),
-            Job::Alarm(enclave) => match clear_alarm(&self.connection, enclave) {
+            Job::Alarm(enclave) => match alarms::clear(&self.connection, enclave) {
                 Ok(()) => node::alarm(&rt, cache, facts, enclave).map(|()| Ran::Alarm),
                 Err(error) => Err(fault_of(&error)),
             },
@@ -373,7 +355,7 @@ impl Writer {
             Job::Alarm(enclave) => {
                 let at = self.shared.capabilities.clock.now() + ALARM_RETRY_MS;
                 tracing::error!(shard = self.shard, ?fault, "what was due could not be done; it is tried again");
-                if let Err(error) = postpone_alarm(&self.connection, enclave, at) {
+                if let Err(error) = alarms::postpone(&self.connection, enclave, at) {
                     tracing::error!(shard = self.shard, %error, "an alarm could not be put off");
                 }
                 Ran::Alarm
@@ -491,15 +473,6 @@ impl Writer {
             storage_failed(self.shard, &error);
         }
     }
-}
-
-fn clear_alarm(connection: &Connection, enclave: &EnclaveId) -> rusqlite::Result<()> {
-    connection.prepare_cached(CLEAR_ALARM)?.execute([&enclave.0[..]]).map(|_| ())
-}
-
-fn postpone_alarm(connection: &Connection, enclave: &EnclaveId, at: u64) -> rusqlite::Result<()> {
-    let at = i64::try_from(at).unwrap_or(i64::MAX);
-    connection.prepare_cached(POSTPONE_ALARM)?.execute((&enclave.0[..], at)).map(|_| ())
 }
 
 /// Answers every call of a batch with one code.
