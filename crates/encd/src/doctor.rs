@@ -94,14 +94,14 @@ fn space(folder: &Path, config: &Config) -> Finding {
     match rustix::fs::statvfs(folder) {
         Err(error) => ill("space", format!("cannot be asked for ({error})")),
         Ok(found) => {
-            let mib = found.f_bavail.saturating_mul(found.f_frsize) >> 20;
-            let words = format!("{mib} MiB free");
-            match mib {
-                _ if mib < config.disk.commit_free_mib => ill("space", format!("{words}: commits are refused")),
-                _ if mib < config.disk.create_free_mib => ill("space", format!("{words}: new enclaves are refused")),
-                _ if mib < config.disk.create_free_mib.saturating_mul(2) => {
-                    watch("space", format!("{words}: make room"))
-                }
+            let free = found.f_bavail.saturating_mul(found.f_frsize);
+            let total = found.f_blocks.saturating_mul(found.f_frsize);
+            let wanted = config.disk.create_needs(total);
+            let words = format!("{} MiB free", free >> 20);
+            match free {
+                _ if free < config.disk.commit_needs(total) => ill("space", format!("{words}: commits are refused")),
+                _ if free < wanted => ill("space", format!("{words}: new enclaves are refused")),
+                _ if free < wanted.saturating_mul(2) => watch("space", format!("{words}: make room")),
                 _ => well("space", words),
             }
         }

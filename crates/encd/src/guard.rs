@@ -11,7 +11,8 @@ use std::time::Instant;
 /// Milliseconds for which a look at the file system is good.
 const FRESH_MS: u64 = 1000;
 
-/// Free space below which things are refused: `overloaded`. Each pair refuses below the larger of its two.
+/// Free space below which things are refused: `overloaded`. Each pair refuses below the larger of its two; of a large file system only
+/// the first `percent_of_gib` count, since 5 % of many terabytes is room for years.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskConfig {
@@ -23,11 +24,19 @@ pub struct DiskConfig {
     pub commit_free_mib: u64,
     /// Percent of the file system that must be free for a commit.
     pub commit_free_percent: u64,
+    /// GiB of the file system, at most, of which the percentages are taken.
+    pub percent_of_gib: u64,
 }
 
 impl Default for DiskConfig {
     fn default() -> DiskConfig {
-        DiskConfig { create_free_mib: 1024, create_free_percent: 5, commit_free_mib: 512, commit_free_percent: 2 }
+        DiskConfig {
+            create_free_mib: 1024,
+            create_free_percent: 5,
+            commit_free_mib: 512,
+            commit_free_percent: 2,
+            percent_of_gib: 80,
+        }
     }
 }
 
@@ -43,14 +52,27 @@ impl DiskConfig {
         Ok(())
     }
 
+    /// Bytes that must be free on a file system of `total` bytes for a new enclave.
+    pub fn create_needs(&self, total: u64) -> u64 {
+        self.needs(self.create_free_mib, self.create_free_percent, total)
+    }
+
+    /// Bytes that must be free on a file system of `total` bytes for a commit.
+    pub fn commit_needs(&self, total: u64) -> u64 {
+        self.needs(self.commit_free_mib, self.commit_free_percent, total)
+    }
+
+    fn needs(&self, mib: u64, percent: u64, total: u64) -> u64 {
+        let counted = u128::from(total.min(self.percent_of_gib.saturating_mul(1 << 30)));
+        let share = u64::try_from((counted * u128::from(percent)).div_ceil(100)).unwrap_or(u64::MAX);
+        mib.saturating_mul(1 << 20).max(share)
+    }
+
     /// What there is room for on a file system of `total` bytes with `free` bytes left.
     fn room(&self, free: u64, total: u64) -> Room {
-        let below = |mib: u64, percent: u64| {
-            free < mib.saturating_mul(1 << 20) || u128::from(free) * 100 < u128::from(total) * u128::from(percent)
-        };
-        if below(self.commit_free_mib, self.commit_free_percent) {
+        if free < self.commit_needs(total) {
             Room::None
-        } else if below(self.create_free_mib, self.create_free_percent) {
+        } else if free < self.create_needs(total) {
             Room::Commits
         } else {
             Room::All
@@ -79,6 +101,7 @@ pub struct DiskGuard {
     due: AtomicU64,
     room: AtomicU8,
     free: AtomicU64,
+    total: AtomicU64,
 }
 
 impl DiskGuard {
@@ -91,6 +114,7 @@ impl DiskGuard {
             due: AtomicU64::new(FRESH_MS),
             room: AtomicU8::new(Room::All as u8),
             free: AtomicU64::new(0),
+            total: AtomicU64::new(0),
         };
         guard.look();
         guard
@@ -108,6 +132,11 @@ impl DiskGuard {
     pub fn free_bytes(&self) -> u64 {
         self.refresh();
         self.free.load(Ordering::Relaxed)
+    }
+
+    /// Free bytes below which no new enclave is taken.
+    pub fn wanted_bytes(&self) -> u64 {
+        self.config.create_needs(self.total.load(Ordering::Relaxed))
     }
 
     fn refresh(&self) {
@@ -132,6 +161,7 @@ impl DiskGuard {
     fn note(&self, free: u64, total: u64) {
         let room = self.config.room(free, total);
         self.free.store(free, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
         let before = self.room.swap(room as u8, Ordering::Relaxed);
         if before == room as u8 {
             return;
@@ -155,6 +185,7 @@ mod tests {
     #[test]
     fn thresholds() {
         let default = DiskConfig::default();
+        let all = DiskConfig { percent_of_gib: u64::MAX, ..default.clone() };
         let only_mib = DiskConfig { create_free_percent: 0, commit_free_percent: 0, ..default.clone() };
         let none = DiskConfig { create_free_mib: 0, commit_free_mib: 0, ..only_mib.clone() };
         for (config, free, total, expected) in [
@@ -163,10 +194,17 @@ mod tests {
             (&default, GIB, 20 * GIB + 20, Room::Commits),
             (&default, 512 * MIB, 20 * GIB, Room::Commits),
             (&default, 512 * MIB - 1, 20 * GIB, Room::None),
-            (&default, 5 * GIB, 100 * GIB, Room::All),
-            (&default, 5 * GIB - 1, 100 * GIB, Room::Commits),
-            (&default, 2 * GIB, 100 * GIB, Room::Commits),
-            (&default, 2 * GIB - 1, 100 * GIB, Room::None),
+            (&default, 3 * GIB, 60 * GIB, Room::All),
+            (&default, 3 * GIB - 1, 60 * GIB, Room::Commits),
+            (&default, 4 * GIB, 80 * GIB, Room::All),
+            (&default, 4 * GIB, 8000 * GIB, Room::All),
+            (&default, 4 * GIB - 1, 8000 * GIB, Room::Commits),
+            (&default, 1639 * MIB, 8000 * GIB, Room::Commits),
+            (&default, 1638 * MIB, 8000 * GIB, Room::None),
+            (&all, 5 * GIB, 100 * GIB, Room::All),
+            (&all, 5 * GIB - 1, 100 * GIB, Room::Commits),
+            (&all, 2 * GIB, 100 * GIB, Room::Commits),
+            (&all, 2 * GIB - 1, 100 * GIB, Room::None),
             (&default, 0, 100 * GIB, Room::None),
             (&default, 0, 0, Room::None),
             (&default, u64::MAX, u64::MAX, Room::All),

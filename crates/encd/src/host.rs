@@ -172,6 +172,7 @@ impl Host {
             (Gauge::OutboundLanes, load.outbound_lanes as u64),
             (Gauge::Connections, connections as u64),
             (Gauge::DiskFreeBytes, self.guard.free_bytes()),
+            (Gauge::DiskWantedBytes, self.guard.wanted_bytes()),
             (Gauge::Ready, u64::from(self.unready().is_none())),
         ] {
             self.metrics.set(gauge, value);

@@ -22,6 +22,7 @@
 //! | `encd_certificate_changes_total{end}` | looks at TLS certificate files that had changed (`taken`) or cannot be used (`refused`) |
 //! | `encd_ready` | 1 while `/readyz` says `ready`, else 0 |
 //! | `encd_disk_free_bytes` | free space of the data folder |
+//! | `encd_disk_wanted_bytes` | free space below which no new enclave is taken |
 //!
 //! Gauges that somebody else knows are set just before they are rendered.
 
@@ -84,12 +85,13 @@ pub enum Gauge {
     OutboundLanes,
     /// Free bytes of the data folder's file system.
     DiskFreeBytes,
+    DiskWantedBytes,
     /// Whether everything is as it should be.
     Ready,
 }
 
 impl Gauge {
-    const ALL: [Gauge; 8] = [
+    const ALL: [Gauge; 9] = [
         Gauge::QueueKib,
         Gauge::ReadsWaiting,
         Gauge::Connections,
@@ -97,6 +99,7 @@ impl Gauge {
         Gauge::Subscriptions,
         Gauge::OutboundLanes,
         Gauge::DiskFreeBytes,
+        Gauge::DiskWantedBytes,
         Gauge::Ready,
     ];
 
@@ -109,6 +112,7 @@ impl Gauge {
             Gauge::Subscriptions => ("encd_subscriptions", "Open subscriptions."),
             Gauge::OutboundLanes => ("encd_outbound_lanes", "Lanes with an outbound request under way."),
             Gauge::DiskFreeBytes => ("encd_disk_free_bytes", "Free space of the data folder."),
+            Gauge::DiskWantedBytes => ("encd_disk_wanted_bytes", "Free space below which no new enclave is taken."),
             Gauge::Ready => ("encd_ready", "1 while the node is ready, else 0."),
         }
     }
@@ -333,6 +337,7 @@ mod tests {
         metrics.certificate(false);
         metrics.certificate(false);
         metrics.set(Gauge::DiskFreeBytes, 1 << 40);
+        metrics.set(Gauge::DiskWantedBytes, 1 << 30);
         metrics.sockets(2);
         metrics.sockets(1);
         metrics.subscriptions(3);
@@ -369,6 +374,7 @@ mod tests {
             ("encd_certificate_changes_total{end=\"taken\"}", 1.0),
             ("encd_certificate_changes_total{end=\"refused\"}", 2.0),
             ("encd_disk_free_bytes", 1_099_511_627_776.0),
+            ("encd_disk_wanted_bytes", 1_073_741_824.0),
             ("encd_websockets", 1.0),
             ("encd_subscriptions", 3.0),
             ("encd_queue_kib", 0.0),
