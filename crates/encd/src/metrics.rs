@@ -85,6 +85,7 @@ pub enum Gauge {
     OutboundLanes,
     /// Free bytes of the data folder's file system.
     DiskFreeBytes,
+    /// Bytes below which no new enclave is taken.
     DiskWantedBytes,
     /// Whether everything is as it should be.
     Ready,
