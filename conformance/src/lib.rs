@@ -3,6 +3,7 @@
 pub mod crash;
 pub mod encd;
 pub mod endpoint;
+pub mod equivocator;
 pub mod golang;
 pub mod inside;
 pub mod launch;

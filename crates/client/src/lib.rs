@@ -14,6 +14,7 @@ pub mod audit;
 mod contradiction;
 pub mod enclave;
 pub mod error;
+pub mod evidence;
 pub mod filter;
 pub mod folder;
 pub mod heads;

@@ -66,7 +66,7 @@ impl Enclave {
     /// # Errors
     /// [`Falsehood::Overdue`], [`Falsehood::Dropped`], as for [`Enclave::prove_event`].
     pub fn check_newest_receipt(&self) -> Result<Option<ProvenEvent>, Error> {
-        let promise_ms = u64::from(self.lock_pin().manifest().bundle.timeout_ms) + PROMISE_SLACK_MS;
+        let promise_ms = self.promise_ms();
         let now = self.node.now();
         let kept = self.store.receipts(&self.id())?;
         let due = kept.iter().filter(|receipt| receipt.position.timestamp + promise_ms < now);
@@ -79,6 +79,11 @@ impl Enclave {
                 Some(_) | None => Err(error),
             },
         }
+    }
+
+    /// How long after its time an event may be in no closed bundle, milliseconds.
+    pub(crate) fn promise_ms(&self) -> u64 {
+        u64::from(self.lock_pin().manifest().bundle.timeout_ms) + PROMISE_SLACK_MS
     }
 
     /// Proves which entry stands at a place of the log.

@@ -4,7 +4,8 @@ use crate::context::Context;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::output::Output;
 use crate::{
-    audit, commit, enclaves, explain, keys, manifest, node, operate, paper, prove, query, show, verify, watch, workflow,
+    audit, commit, enclaves, evidence, explain, keys, manifest, node, operate, paper, prove, query, show, verify,
+    watch, workflow,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -85,6 +86,9 @@ enum Command {
     Prove(prove::Command),
     /// Check a file offline, or that witnesses have seen the enclave's head
     Verify(verify::Verify),
+    /// Compare what you, others and nodes hold, and check what is found
+    #[command(subcommand)]
+    Evidence(evidence::Command),
     /// Replay the whole log and compare it with what the node has signed
     Audit,
     /// Print a session token for other tools
@@ -136,6 +140,7 @@ fn run_with(command: Command, mut context: Context) -> Result<ExitCode, Failure>
         Command::Watch(watch) => watch::run(&watch, &context)?,
         Command::Prove(command) => prove::run(&command, &context)?,
         Command::Verify(verify) => verify::run(&verify, &context)?,
+        Command::Evidence(command) => return evidence::run(&command, &context),
         Command::Audit => audit::run(&context)?,
         Command::Session(session) => operate::session(&session, &context)?,
         Command::CloseBundle(close) => operate::close_bundle(&close, &context)?,

@@ -55,7 +55,12 @@ impl Context {
 
     /// The node.
     pub fn node(&self, enclave: Option<&EnclaveId>) -> Result<Node, Failure> {
-        let node = Node::at(&self.node_url(enclave))?;
+        self.node_at(&self.node_url(enclave))
+    }
+
+    /// A node by its address.
+    pub fn node_at(&self, url: &str) -> Result<Node, Failure> {
+        let node = Node::at(url)?;
         node.name_caller(concat!("enc/", env!("CARGO_PKG_VERSION")));
         match &self.common.token {
             Some(path) => Ok(node.with_bearer(&read_token(path)?)),
@@ -85,6 +90,16 @@ impl Context {
     /// The enclave that the command line names, if it does.
     pub fn named_enclave(&self) -> Result<Option<EnclaveId>, Failure> {
         self.common.enclave.as_ref().map(|text| self.home.enclave_of(text)).transpose()
+    }
+
+    /// `--enclave`, where it is said, must be the one that a file is about.
+    pub fn check_named(&self, found: EnclaveId) -> Result<(), Failure> {
+        match self.named_enclave()? {
+            Some(expected) if expected != found => {
+                Err(Failure::DoesNotHold(format!("the file is about enclave {found}, not {expected}")))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The enclave, as it is pinned here. The first visit pins it.

@@ -14,7 +14,11 @@ Exit codes:
   2   the command line is wrong
   3   the node has refused; `enc explain CODE` says why
   4   the node cannot be reached, or a commit's fate is unknown
-  5   a file or a folder here cannot be used";
+  5   a file or a folder here cannot be used
+  6   `evidence collect` has found a sequencer that contradicts itself";
+
+/// The exit code of a comparison that has found evidence.
+pub const EVIDENCE_FOUND: u8 = 6;
 
 /// Why the program ends.
 #[derive(Debug)]

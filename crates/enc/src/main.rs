@@ -8,6 +8,8 @@ mod commit;
 mod context;
 mod dry_run;
 mod enclaves;
+mod evidence;
+mod evidence_words;
 mod explain;
 mod failure;
 mod home;

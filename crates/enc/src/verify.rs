@@ -1,6 +1,7 @@
 //! `verify`: checks files offline, where nothing is asked of any node; with `--heads`, an enclave's head in its node's heads log.
 
 use crate::context::Context;
+use crate::evidence;
 use crate::failure::Failure;
 use crate::show::{event_line, state_words, utc};
 use crate::verify_heads::{self, Heads};
@@ -8,9 +9,7 @@ use clap::{Args, Subcommand};
 use client::audit::audit_snapshot;
 use client::proof_file::{Proof, Proved, verify_file};
 use client::{Error, Trust};
-use protocol::evidence::{self, EvidenceError, EvidenceKind};
 use protocol::ids::hex;
-use protocol::json::{self, MAX_DEPTH};
 use protocol::{CommitHash, EnclaveId, Json, PublicKey};
 use std::path::{Path, PathBuf};
 
@@ -74,7 +73,7 @@ pub fn run(verify: &Verify, context: &Context) -> Result<(), Failure> {
         Command::State(file) => proof(file, context, |proof| matches!(proof, Proof::State(..))),
         Command::Log(file) => proof(file, context, |proof| matches!(proof, Proof::Log(..))),
         Command::Snapshot(of) => snapshot(of, context),
-        Command::Evidence(file) => show_evidence(file, context),
+        Command::Evidence(file) => evidence::verify_file(&file.file, context),
     }
 }
 
@@ -93,7 +92,7 @@ fn proof(file: &File, context: &Context, is_asked: impl Fn(&Proof) -> bool) -> R
     if !is_asked(&proof.proof) {
         return Err(Failure::DoesNotHold("the file proves something, but of another kind than was asked".into()));
     }
-    check_enclave(context, proof.pin.enclave())?;
+    context.check_named(proof.pin.enclave())?;
     let out = context.out;
     let bound = if proof.pin.bound() { "" } else { "  UNBOUND: nothing proves who made it" };
     out.line(format!("enclave    {}{bound}", proof.pin.enclave()))?;
@@ -120,7 +119,7 @@ fn snapshot(of: &OfSnapshot, context: &Context) -> Result<(), Failure> {
     let bytes = read(&of.file.file)?;
     let trust = parse_trust(of.manifest.as_deref(), of.sequencer.as_deref())?;
     let (enclave, audited) = audit_snapshot(&bytes, trust.as_ref()).map_err(|error| in_file(&of.file.file, error))?;
-    check_enclave(context, enclave)?;
+    context.check_named(enclave)?;
     let replayed = &audited.replayed;
     let out = context.out;
     out.line(format!("enclave    {enclave}"))?;
@@ -130,43 +129,8 @@ fn snapshot(of: &OfSnapshot, context: &Context) -> Result<(), Failure> {
     out.json(&holds(enclave))
 }
 
-fn show_evidence(file: &File, context: &Context) -> Result<(), Failure> {
-    let bytes = read(&file.file)?;
-    let value = json::parse(&bytes, MAX_DEPTH).map_err(|_| in_file(&file.file, Error::Damaged(file.file.clone())))?;
-    let proven = evidence::verify(value);
-    let proven = proven.map_err(|error| {
-        let why = match error {
-            EvidenceError::Shape(_) => "it is no evidence file",
-            EvidenceError::Statement => "a statement in it is not the sequencer's, or not of this enclave",
-            EvidenceError::NoContradiction => "the statements hold and agree: nothing is proved",
-        };
-        Failure::DoesNotHold(format!("{}: {why}", file.file.display()))
-    })?;
-    check_enclave(context, proven.enclave)?;
-    let what = match proven.kind {
-        EvidenceKind::TwoEvents { seq } => format!("two events at seq {seq}"),
-        EvidenceKind::TwoHeads { tree_size } => format!("two roots of a log of {tree_size}"),
-        EvidenceKind::AfterMigrate { seq } => format!("event {seq} after it had handed over"),
-        EvidenceKind::LeftOut { seq } => format!("another event at seq {seq} than its receipt says"),
-        EvidenceKind::Overdue { seq } => format!("no entry for seq {seq} within the promised time"),
-    };
-    context.out.line(format!("enclave    {}", proven.enclave))?;
-    context.out.line(format!("holds: sequencer {} has signed {what}", proven.sequencer))?;
-    context.out.json(&holds(proven.enclave))
-}
-
 fn holds(enclave: EnclaveId) -> Json {
     Json::object([("enclave", Json::from(enclave.hex())), ("ok", Json::Bool(true))])
-}
-
-/// `--enclave` must be the one that the file is about.
-fn check_enclave(context: &Context, found: EnclaveId) -> Result<(), Failure> {
-    match context.named_enclave()? {
-        Some(expected) if expected != found => {
-            Err(Failure::DoesNotHold(format!("the file is about enclave {found}, not {expected}")))
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 fn in_file(path: &Path, error: Error) -> Failure {

@@ -6,7 +6,10 @@
 //! | kind | members | what contradicts |
 //! |---|---|---|
 //! | `two_events` | `a`, `b`: receipts | one `seq`, two event hashes |
+//! | `broken_chain` | `earlier`, `later`: receipts | neighbours, and the later does not follow the earlier |
 //! | `two_heads` | `a`, `b`: each `{"sth"}` or `{"checkpoint":{"text","signature"}}` | one size, two roots |
+//! | `rewritten` | `older`, `newer`: heads as above; `root`, `path` | the newer log's root at the older's size is another: `path` is the consistency proof from `root` |
+//! | `shrunk` | `larger`, `smaller`: STHs | the smaller log was signed later |
 //! | `after_migrate` | `migrate`: the event; `later`: a receipt | the key goes on at the place right after its Migrate |
 //! | `left_out` | `receipt`; `inclusion`: an answer of `…/inclusion` with `bundle` | the log has another event at that `seq` |
 //! | `overdue` | `receipt`; `manifest`: the event; `inclusion`: an answer of `…/inclusion` for the last entry | the log ends before the event, later than a receipt promises |
@@ -14,9 +17,11 @@
 //! A checkpoint's `text` is the note's text with its last line feed, `signature` the 64 bytes of its BIP-340 line. `after_migrate`
 //! takes no later place than the next: an enclave may be migrated back, so further on the key may sign again.
 
-use crate::code::{Code, Rejection};
+mod file;
+
+use crate::code::Rejection;
 use crate::event::{Event, Receipt};
-use crate::fields::{Fields, wrong};
+use crate::fields::wrong;
 use crate::head::{Sth, VerifiedSth, checkpoint_message, checkpoint_origin};
 use crate::ids::{EnclaveId, PublicKey, Signature};
 use crate::json::Json;
@@ -25,6 +30,7 @@ use crate::schnorr;
 use crate::verify::{Chain, Pin};
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use base64ct::{Base64, Encoding};
 use merkle::Hash;
 
@@ -50,10 +56,29 @@ pub enum EvidenceKind {
         /// The place.
         seq: u64,
     },
+    /// An event that does not follow the one that was signed for the place before it.
+    BrokenChain {
+        /// The place of the later.
+        seq: u64,
+    },
     /// Two roots for one size.
     TwoHeads {
         /// The size.
         tree_size: u64,
+    },
+    /// A log that does not continue an older one.
+    Rewritten {
+        /// Size of the older.
+        older: u64,
+        /// Size of the newer.
+        newer: u64,
+    },
+    /// A log that was signed when it had been larger.
+    Shrunk {
+        /// The size before.
+        from: u64,
+        /// The size after.
+        to: u64,
     },
     /// It went on after it had handed over.
     AfterMigrate {
@@ -86,13 +111,48 @@ pub enum HeadStatement {
     },
 }
 
+impl EvidenceKind {
+    /// The place, or the size of the tree, where the two statements part.
+    pub fn place(self) -> u64 {
+        match self {
+            EvidenceKind::TwoEvents { seq }
+            | EvidenceKind::BrokenChain { seq }
+            | EvidenceKind::AfterMigrate { seq }
+            | EvidenceKind::LeftOut { seq }
+            | EvidenceKind::Overdue { seq } => seq,
+            EvidenceKind::TwoHeads { tree_size } => tree_size,
+            EvidenceKind::Rewritten { older, .. } => older,
+            EvidenceKind::Shrunk { from, .. } => from,
+        }
+    }
+}
+
+/// Two heads, and what the newer log was at the older's size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewriting {
+    /// The older head.
+    pub older: HeadStatement,
+    /// The newer head.
+    pub newer: HeadStatement,
+    /// The root of the newer log at the older's size.
+    pub root: Hash,
+    /// The consistency proof from `root` to the newer head's.
+    pub path: Vec<Hash>,
+}
+
 /// A file's statements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contradiction {
     /// `two_events`.
     TwoEvents(Box<Receipt>, Box<Receipt>),
+    /// `broken_chain`: the earlier, the later.
+    BrokenChain(Box<Receipt>, Box<Receipt>),
     /// `two_heads`.
     TwoHeads(Box<HeadStatement>, Box<HeadStatement>),
+    /// `rewritten`.
+    Rewritten(Box<Rewriting>),
+    /// `shrunk`: the larger, the smaller.
+    Shrunk(Box<Sth>, Box<Sth>),
     /// `after_migrate`: the Migrate, and what follows.
     AfterMigrate(Box<Event>, Box<Receipt>),
     /// `left_out`.
@@ -140,7 +200,10 @@ impl Evidence {
     pub fn verify(&self) -> Result<Proven, EvidenceError> {
         let kind = match &self.contradiction {
             Contradiction::TwoEvents(a, b) => self.two_events(a, b),
+            Contradiction::BrokenChain(earlier, later) => self.broken_chain(earlier, later),
             Contradiction::TwoHeads(a, b) => self.two_heads(a, b),
+            Contradiction::Rewritten(rewriting) => self.rewritten(rewriting),
+            Contradiction::Shrunk(larger, smaller) => self.shrunk(larger, smaller),
             Contradiction::AfterMigrate(migrate, later) => self.after_migrate(migrate, later),
             Contradiction::LeftOut(receipt, inclusion) => self.left_out(receipt, inclusion),
             Contradiction::Overdue(receipt, manifest, inclusion) => self.overdue(receipt, manifest, inclusion),
@@ -159,11 +222,45 @@ impl Evidence {
         }
     }
 
+    fn broken_chain(&self, earlier: &Receipt, later: &Receipt) -> Result<EvidenceKind, EvidenceError> {
+        self.check_receipt(earlier)?;
+        self.check_receipt(later)?;
+        let seq = later.position.seq;
+        if earlier.position.seq.checked_add(1) == Some(seq) && later.position.prev != earlier.event_hash() {
+            Ok(EvidenceKind::BrokenChain { seq })
+        } else {
+            Err(EvidenceError::NoContradiction)
+        }
+    }
+
     fn two_heads(&self, a: &HeadStatement, b: &HeadStatement) -> Result<EvidenceKind, EvidenceError> {
         let (size_a, root_a) = self.check_head(a)?;
         let (size_b, root_b) = self.check_head(b)?;
         if size_a == size_b && root_a != root_b {
             Ok(EvidenceKind::TwoHeads { tree_size: size_a })
+        } else {
+            Err(EvidenceError::NoContradiction)
+        }
+    }
+
+    fn rewritten(&self, rewriting: &Rewriting) -> Result<EvidenceKind, EvidenceError> {
+        let (older, signed) = self.check_head(&rewriting.older)?;
+        let (newer, root) = self.check_head(&rewriting.newer)?;
+        merkle::log::verify_consistency(older, newer, &rewriting.path, &rewriting.root, &root)
+            .map_err(|_| EvidenceError::Statement)?;
+        if older < newer && rewriting.root != signed {
+            Ok(EvidenceKind::Rewritten { older, newer })
+        } else {
+            Err(EvidenceError::NoContradiction)
+        }
+    }
+
+    fn shrunk(&self, larger: &Sth, smaller: &Sth) -> Result<EvidenceKind, EvidenceError> {
+        self.check_sth(larger)?;
+        self.check_sth(smaller)?;
+        let (from, to) = (larger.tree_size, smaller.tree_size);
+        if to < from && larger.timestamp < smaller.timestamp {
+            Ok(EvidenceKind::Shrunk { from, to })
         } else {
             Err(EvidenceError::NoContradiction)
         }
@@ -227,111 +324,32 @@ impl Evidence {
         sth.verify_for(&self.enclave, &self.sequencer).map_err(|_| EvidenceError::Statement)
     }
 
-    /// Size and root of a statement that holds.
     fn check_head(&self, head: &HeadStatement) -> Result<(u64, Hash), EvidenceError> {
-        match head {
-            HeadStatement::Sth(sth) => self.check_sth(sth).map(|head| (head.sth().tree_size, head.sth().root_hash)),
-            HeadStatement::Checkpoint { text, signature } => {
-                schnorr::verify(&self.sequencer, &checkpoint_message(text), signature)
-                    .map_err(|_| EvidenceError::Statement)?;
-                checkpoint_size_and_root(text, &self.enclave).ok_or(EvidenceError::Statement)
-            }
-        }
-    }
-
-    /// Reads a file; nothing is verified.
-    pub fn from_json(value: Json) -> Result<Evidence, Rejection> {
-        let mut fields = Fields::of(value)?;
-        if fields.uint("enc_evidence")? != 1 {
-            return Err(wrong("enc_evidence"));
-        }
-        let enclave = EnclaveId(fields.hex("enclave")?);
-        let sequencer = PublicKey(fields.hex("sequencer")?);
-        let contradiction = match fields.text("kind")?.as_str() {
-            "two_events" => Contradiction::TwoEvents(receipt(&mut fields, "a")?, receipt(&mut fields, "b")?),
-            "two_heads" => Contradiction::TwoHeads(head(&mut fields, "a")?, head(&mut fields, "b")?),
-            "after_migrate" => {
-                Contradiction::AfterMigrate(event(&mut fields, "migrate")?, receipt(&mut fields, "later")?)
-            }
-            "left_out" => Contradiction::LeftOut(receipt(&mut fields, "receipt")?, inclusion(&mut fields)?),
-            "overdue" => Contradiction::Overdue(
-                receipt(&mut fields, "receipt")?,
-                event(&mut fields, "manifest")?,
-                inclusion(&mut fields)?,
-            ),
-            _ => return Err(wrong("kind")),
-        };
-        fields.finish()?;
-        Ok(Evidence { enclave, sequencer, contradiction })
-    }
-
-    /// The file.
-    pub fn to_json(&self) -> Json {
-        let (kind, mut members) = match &self.contradiction {
-            Contradiction::TwoEvents(a, b) => ("two_events", alloc::vec![("a", a.to_json()), ("b", b.to_json())]),
-            Contradiction::TwoHeads(a, b) => ("two_heads", alloc::vec![("a", a.to_json()), ("b", b.to_json())]),
-            Contradiction::AfterMigrate(migrate, later) => {
-                ("after_migrate", alloc::vec![("migrate", migrate.to_json()), ("later", later.to_json())])
-            }
-            Contradiction::LeftOut(receipt, inclusion) => {
-                ("left_out", alloc::vec![("receipt", receipt.to_json()), ("inclusion", inclusion.to_json())])
-            }
-            Contradiction::Overdue(receipt, manifest, inclusion) => (
-                "overdue",
-                alloc::vec![
-                    ("receipt", receipt.to_json()),
-                    ("manifest", manifest.to_json()),
-                    ("inclusion", inclusion.to_json()),
-                ],
-            ),
-        };
-        members.push(("enc_evidence", Json::from(1)));
-        members.push(("enclave", Json::from(self.enclave.hex())));
-        members.push(("sequencer", Json::from(self.sequencer.hex())));
-        members.push(("kind", Json::from(kind)));
-        Json::object(members)
+        head.verify_for(&self.enclave, &self.sequencer).ok_or(EvidenceError::Statement)
     }
 }
 
 impl HeadStatement {
-    fn to_json(&self) -> Json {
+    /// The STH, if it is one.
+    pub fn sth(&self) -> Option<&Sth> {
         match self {
-            HeadStatement::Sth(sth) => Json::object([("sth", sth.to_json())]),
+            HeadStatement::Sth(sth) => Some(sth),
+            HeadStatement::Checkpoint { .. } => None,
+        }
+    }
+
+    /// Size and root, if the statement is of this enclave and signed by this key.
+    pub fn verify_for(&self, enclave: &EnclaveId, sequencer: &PublicKey) -> Option<(u64, Hash)> {
+        match self {
+            HeadStatement::Sth(sth) => {
+                sth.verify_for(enclave, sequencer).ok().map(|head| (head.sth().tree_size, head.sth().root_hash))
+            }
             HeadStatement::Checkpoint { text, signature } => {
-                let note = [("text", Json::from(text.as_str())), ("signature", Json::from(signature.hex()))];
-                Json::object([("checkpoint", Json::object(note))])
+                schnorr::verify(sequencer, &checkpoint_message(text), signature).ok()?;
+                checkpoint_size_and_root(text, enclave)
             }
         }
     }
-}
-
-fn receipt(fields: &mut Fields, name: &'static str) -> Result<Box<Receipt>, Rejection> {
-    Receipt::from_json(fields.required(name)?).map(Box::new)
-}
-
-fn event(fields: &mut Fields, name: &'static str) -> Result<Box<Event>, Rejection> {
-    Event::from_json(fields.required(name)?).map(Box::new)
-}
-
-fn inclusion(fields: &mut Fields) -> Result<Box<InclusionAnswer>, Rejection> {
-    InclusionAnswer::from_json(fields.required("inclusion")?).map(Box::new)
-}
-
-fn head(fields: &mut Fields, name: &'static str) -> Result<Box<HeadStatement>, Rejection> {
-    let mut members = Fields::of(fields.required(name)?)?;
-    let statement = match (members.optional("sth"), members.optional("checkpoint")) {
-        (Some(sth), None) => HeadStatement::Sth(Sth::from_json(sth)?),
-        (None, Some(checkpoint)) => {
-            let mut note = Fields::of(checkpoint)?;
-            let text = note.text("text")?;
-            let signature = Signature(note.hex("signature")?);
-            note.finish()?;
-            HeadStatement::Checkpoint { text, signature }
-        }
-        _ => return Err(Code::InvalidStructure.into()),
-    };
-    members.finish()?;
-    Ok(Box::new(statement))
 }
 
 /// The first three lines of a checkpoint of this enclave: origin, size, root.

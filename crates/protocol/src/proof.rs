@@ -90,12 +90,12 @@ impl EntryProof {
     }
 }
 
-fn hashes(fields: &mut Fields, name: &'static str) -> Result<Vec<Hash>, Rejection> {
+pub(crate) fn hashes(fields: &mut Fields, name: &'static str) -> Result<Vec<Hash>, Rejection> {
     let Json::Array(items) = fields.required(name)? else { return Err(wrong(name)) };
     let hash = |item: &Json| item.as_text().and_then(|text| parse_hex(text).ok()).ok_or(wrong(name));
     items.iter().map(hash).collect()
 }
 
-fn hashes_to_json(hashes: &[Hash]) -> Json {
+pub(crate) fn hashes_to_json(hashes: &[Hash]) -> Json {
     Json::Array(hashes.iter().map(|hash| Json::from(hex(hash))).collect())
 }

@@ -2,7 +2,7 @@
 
 use crate::log::{Log, START, key};
 use protocol::event::Event;
-use protocol::evidence::{Contradiction, Evidence, EvidenceError, EvidenceKind, HeadStatement, verify};
+use protocol::evidence::{Contradiction, Evidence, EvidenceError, EvidenceKind, HeadStatement, Rewriting, verify};
 use protocol::head::{Sth, checkpoint_message, checkpoint_origin};
 use protocol::json::Json;
 use protocol::proof::InclusionAnswer;
@@ -153,4 +153,84 @@ fn a_promised_event_comes_too_late() {
         let kind = outcome(&kept, Contradiction::Overdue(receipt.clone(), manifest.clone(), answer));
         assert_eq!(kind, Err(EvidenceError::NoContradiction));
     }
+}
+
+#[test]
+fn neighbours_of_two_histories() {
+    let (a, b) = fork();
+    let chain = |earlier: &Event, later: &Event| {
+        outcome(&a, Contradiction::BrokenChain(Box::new(earlier.receipt()), Box::new(later.receipt())))
+    };
+    assert_eq!(chain(&a.events[2], &b.events[3]), Ok(EvidenceKind::BrokenChain { seq: 3 }));
+    assert_eq!(chain(&a.events[2], &a.events[3]), Err(EvidenceError::NoContradiction));
+    assert_eq!(chain(&a.events[1], &b.events[2]), Err(EvidenceError::NoContradiction));
+    assert_eq!(chain(&b.events[3], &a.events[2]), Err(EvidenceError::NoContradiction));
+    assert_eq!(chain(&a.events[1], &b.events[3]), Err(EvidenceError::NoContradiction));
+    let mut forged = b.events[3].clone();
+    forged.position.timestamp += 1;
+    assert_eq!(chain(&a.events[2], &forged), Err(EvidenceError::Statement));
+}
+
+/// A log of `leaves` by leaf hashes; its nodes are computed anew each time.
+struct Leaves(Vec<merkle::Hash>);
+
+impl merkle::log::Nodes for Leaves {
+    type Error = core::convert::Infallible;
+
+    fn node(&self, id: merkle::log::NodeId) -> Result<merkle::Hash, Self::Error> {
+        if id.level == 0 {
+            return Ok(self.0[usize::try_from(id.index).expect("a small log")]);
+        }
+        let half = |index| self.node(merkle::log::NodeId { level: id.level - 1, index });
+        Ok(merkle::log::node_hash(&half(id.index * 2)?, &half(id.index * 2 + 1)?))
+    }
+}
+
+#[test]
+fn a_log_that_does_not_begin_with_the_older_one() {
+    let (log, _) = fork();
+    let leaves = |fork: u8| Leaves((0..9).map(|leaf| [if leaf < 2 { leaf } else { leaf + fork }; 32]).collect());
+    let (ours, theirs) = (leaves(0), leaves(100));
+    let root = |leaves: &Leaves, size| merkle::log::root(leaves, size).expect("within the log");
+    let head =
+        |leaves: &Leaves, size| HeadStatement::Sth(Sth::sign(&key(9), log.enclave(), START, size, root(leaves, size)));
+    for newer in 1..9 {
+        for older in 0..=newer {
+            let path = merkle::log::consistency_path(&theirs, older, newer).expect("within the log");
+            let judge = |older_head, newer_head, root, path: &[merkle::Hash]| {
+                let (older, newer, path) = (older_head, newer_head, path.to_vec());
+                outcome(&log, Contradiction::Rewritten(Box::new(Rewriting { older, newer, root, path })))
+            };
+            let said = judge(head(&ours, older), head(&theirs, newer), root(&theirs, older), &path);
+            let differs = older > 2 && older < newer;
+            let proven = if differs {
+                Ok(EvidenceKind::Rewritten { older, newer })
+            } else {
+                Err(EvidenceError::NoContradiction)
+            };
+            assert_eq!(said, proven, "{older} {newer}");
+            // The proof must be of the root that is claimed, and end in the newer head's.
+            if older > 0 && older < newer {
+                let other = judge(head(&ours, older), head(&theirs, newer), [7; 32], &path);
+                assert_eq!(other, Err(EvidenceError::Statement), "{older} {newer}");
+                let cut = judge(head(&ours, older), head(&theirs, newer), root(&theirs, older), &path[1..]);
+                assert_eq!(cut, Err(EvidenceError::Statement), "{older} {newer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_that_was_larger_before() {
+    let (log, _) = fork();
+    let head = |size, timestamp| Box::new(Sth::sign(&key(9), log.enclave(), timestamp, size, [1; 32]));
+    let shrunk = |larger, smaller| outcome(&log, Contradiction::Shrunk(larger, smaller));
+    assert_eq!(shrunk(head(5, 1), head(4, 2)), Ok(EvidenceKind::Shrunk { from: 5, to: 4 }));
+    assert_eq!(shrunk(head(5, 2), head(4, 2)), Err(EvidenceError::NoContradiction));
+    assert_eq!(shrunk(head(5, 2), head(4, 1)), Err(EvidenceError::NoContradiction));
+    assert_eq!(shrunk(head(5, 1), head(5, 2)), Err(EvidenceError::NoContradiction));
+    assert_eq!(shrunk(head(4, 1), head(5, 2)), Err(EvidenceError::NoContradiction));
+    let mut forged = head(4, 2);
+    forged.timestamp = 3;
+    assert_eq!(shrunk(head(5, 1), forged), Err(EvidenceError::Statement));
 }
