@@ -19,10 +19,15 @@ mount --bind /dev "$top/all/dev"
 mount -t tmpfs tmpfs "$top/all/run"
 mkdir -p "$top/all/tmp"
 cp "$deb" "$top/all/tmp/encd.deb"
+mkdir "$top/all/tmp/handed-out"
+cp "$deb" "$top/all/tmp/handed-out/"
 inside() { chroot "$top/all" "$@"; }
 gone() { if inside test -e "$1"; then echo "$1 is still there"; return 1; fi; }
 
-inside dpkg --install /tmp/encd.deb >/dev/null
+# The lines of docs/operations.md, as somebody would type them.
+lines=$(awk '/^```sh package$/ {on = 1; next} /^```$/ {on = 0} on' "$here/../docs/operations.md")
+[ -n "$lines" ] || { echo "docs/operations.md does not say how the package is installed"; exit 1; }
+inside bash -eu -o pipefail -c "cd /tmp/handed-out; $lines" >/dev/null
 for file in /usr/bin/encd /usr/bin/enc /lib/systemd/system/encd.service /etc/encd/encd.toml /etc/encd/admin-token \
     /usr/share/man/man8/encd.8.gz /usr/share/man/man1/enc-commit.1.gz /usr/share/bash-completion/completions/enc; do
     inside test -s "$file" || { echo "$file is not there"; exit 1; }

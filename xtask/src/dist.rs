@@ -13,8 +13,39 @@ pub fn folder() -> PathBuf {
     target().join("package")
 }
 
-/// Builds the programs, puts the folder together, starts the node in an empty root, and tells sizes and digests.
+/// `cargo xtask dist [--twice]`.
 pub fn dist() -> Result<(), String> {
+    match std::env::args().nth(2).as_deref() {
+        None => once(),
+        Some("--twice") => twice(),
+        Some(other) => Err(format!("dist takes --twice, not {other}")),
+    }
+}
+
+/// Builds a second time, from a clone of what is committed in another folder, with another home for cargo, and compares the bytes.
+fn twice() -> Result<(), String> {
+    run("git diff --quiet HEAD")
+        .map_err(|_| "what is not committed would be in one of the two builds only".to_owned())?;
+    once()?;
+    let other = target().join("twice");
+    let shown = other.display();
+    run(&format!(
+        "rm -rf '{shown}' && mkdir -p '{shown}/a-home' && git clone --quiet . '{shown}/another-checkout' \
+         && {{ ! test -e \"${{CARGO_HOME:-$HOME/.cargo}}/config.toml\" \
+                || cp \"${{CARGO_HOME:-$HOME/.cargo}}/config.toml\" '{shown}/a-home'; }} \
+         && cd '{shown}/another-checkout' \
+         && CARGO_HOME='{shown}/a-home' CARGO_TARGET_DIR='{shown}/built' cargo xtask dist"
+    ))?;
+    for program in ["encd", "enc"] {
+        run(&format!("cmp '{0}/{program}' '{shown}/built/package/{program}'", folder().display()))
+            .map_err(|_| format!("{program} is another one when it is built elsewhere: {shown} has it"))?;
+    }
+    println!("encd and enc are the same bytes, built in two folders with two homes");
+    run(&format!("rm -rf '{shown}'"))
+}
+
+/// Builds the programs, puts the folder together, starts the node in an empty root, and tells sizes and digests.
+fn once() -> Result<(), String> {
     if run("command -v musl-gcc >/dev/null").is_err() {
         return Err("`musl-gcc` is missing: install Debian's musl-tools, or what your system calls it".to_owned());
     }

@@ -6,6 +6,7 @@ mod licences;
 mod mutants;
 mod package;
 mod readme;
+mod soak;
 mod steps;
 mod tidy;
 
@@ -24,7 +25,10 @@ cargo xtask COMMAND
   fuzz       every fuzz target, or one by NAME, for `--seconds` 4 each, `--jobs` 2 at once; see fuzz/README.md
   sanitize   Miri over the unsafe code of the WebAssembly module
   readme     every shell block of README.md and docs/, run against a node of its own
-  dist       static programs for handing out, with manual and completions, into target/package (Debian: musl-tools)
+  soak       what is too long for every change: crash, faults, mutants, sim, fuzz, c2sp, bench, dist, or those that are named;
+             `--minutes N` for as long, `--small` as little as can be; see conformance/RESULTS-soak.md
+  dist       static programs for handing out, with manual and completions, into target/package (Debian: musl-tools);
+             `--twice` builds again in another folder with another home, and compares the bytes
   deb        the Debian package of what dist has made
   package-test  that package in a chroot, the image without an engine, the alert rules (root; buildah, promtool)
   help       this text
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz::fuzz().map(|count| println!("fuzz: {count} targets found nothing")),
         "sanitize" => fuzz::sanitize().map(drop),
         "readme" => readme::run().map(|count| println!("readme: {count} blocks")),
+        "soak" => soak::soak(),
         "dist" => dist::dist(),
         "deb" => package::deb().map(drop),
         "package-test" => package::test(),

@@ -17,8 +17,8 @@ const OTHERS: u64 = 200;
 /// How long an answer may take while they are there.
 const SOON: Duration = Duration::from_secs(5);
 const MIB: usize = 1 << 20;
-/// What a node counts when nobody is connected: the room that it holds for the next.
-pub const BASE: u64 = 1;
+/// What a node counts when nobody is connected.
+pub const BASE: u64 = 0;
 
 /// Lets this process, and the node that it starts, have so many files open.
 fn allow_open_files(wanted: u64) {

@@ -65,6 +65,8 @@ fn what_is_committed_is_read_proved_and_audited() {
     assert_eq!(content_of(&read[1]), Some(message("two")));
     assert_eq!(enclave.event(sent[0].receipt.id).expect("read"), Some(sent[0].event.clone()));
     assert!(matches!(enclave.prove_event(&sent[0].receipt), Err(error) if error.code() == Some(Code::NotBundled)));
+    let early = enclave.audit(&mut |_, _| {}).expect("the log holds, though no bundle of it is closed");
+    assert_eq!((early.replayed.events, early.replayed.open_events, early.receipts, early.tree_size), (4, 4, 4, 0));
     let head = enclave.close_bundle().expect("the owner may");
     assert!(head.fresh && head.tree_size() == 1);
     let proven = enclave.prove_event(&sent[1].receipt).expect("proved");

@@ -1,39 +1,41 @@
-//! `encd backup` and `encd restore`: a data folder as it was at one moment, and back.
+//! `encd backup`: a data folder as it was at one moment.
 //!
 //! A backup is a folder of the same form, so that it can be looked at with the same tools, with a list of what was put into it:
 //!
 //! ```text
-//! backup.json          when, which version of the tables, and each database with its length and SHA-256
-//! data/node.json       as in the data folder
 //! data/shard-0.db …    each as of one moment, between two transactions
 //! data/heads.db        the heads log; data/witnesses.db what witnesses have said
+//! data/node.json       as in the data folder
 //! data/taken-up/…      which Migrates were taken up
 //! data/resumed/…       which logs were made live after a loss
 //! keys/…               unless they were left out
+//! backup.json          when, which version of the tables, and each file with its length and SHA-256
 //! ```
 //!
-//! The databases are copied first and what stands outside them after: each row that rests on a key or a note then has it.
+//! Or it is one file, or a stream, with the same in it (`archive`). The databases are copied first and what stands outside them after: each row
+//! that rests on a key or a note then has it.
+
+pub mod archive;
+pub mod list;
 
 use crate::clock::Clock;
 use crate::config::StoreConfig;
-use crate::copy::{StagedFolder, cannot_write, copy_database, copy_file, copy_files};
-use crate::folder::{make_private, write_durably};
+use crate::copy::{StagedFolder, cannot_write, copy_database, files_in};
+use crate::interrupt::Interrupt;
 use crate::sqlite::open_reader;
 use crate::stop::{Exit, StartError};
 use crate::{store, upgrade};
-use protocol::ids::hex;
-use protocol::{Json, json};
-use sha2::{Digest, Sha256};
+use archive::Archive;
+use list::{Counted, List, Row};
+use rusqlite::Connection;
 use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Folders of notes beside the databases.
-const NOTES: &[&str] = &["taken-up", "resumed"];
+pub const NOTES: &[&str] = &["taken-up", "resumed"];
 /// Databases beside the shards.
-const BESIDE: &[&str] = &["heads.db", "witnesses.db"];
-/// The list of what is in a backup.
-const LIST: &str = "backup.json";
+pub const BESIDE: &[&str] = &["heads.db", "witnesses.db"];
 
 /// What was copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,160 +48,195 @@ pub struct Copied {
     pub keys: usize,
 }
 
+/// Where a backup goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A folder, made by it.
+    Folder(PathBuf),
+    /// A tar archive.
+    File(PathBuf),
+    /// A tar archive on standard output.
+    Output,
+}
+
+impl Target {
+    /// What a path means: `-` is standard output, a name that ends in `.tar` a file, any other a folder.
+    pub fn of(path: &Path) -> Target {
+        if path == Path::new("-") {
+            Target::Output
+        } else if path.extension().is_some_and(|extension| extension == "tar") {
+            Target::File(path.to_owned())
+        } else {
+            Target::Folder(path.to_owned())
+        }
+    }
+
+    /// For messages.
+    fn shown(&self) -> &Path {
+        match self {
+            Target::Folder(path) | Target::File(path) => path,
+            Target::Output => Path::new("standard output"),
+        }
+    }
+}
+
+/// A backup that is being made.
+struct Parcel<'a> {
+    form: Form,
+    target: &'a Target,
+    list: List,
+    store: &'a StoreConfig,
+    interrupt: &'a Interrupt,
+}
+
+enum Form {
+    Folder(StagedFolder),
+    /// With a folder where one database at a time is copied to, because its length stands before it.
+    Archive(Archive, StagedFolder),
+}
+
 /// Copies a data folder, in which a node may be working, to a place where nothing is. `progress` hears how many shards are done, of how many.
 ///
 /// # Errors
 /// With nothing left at the place.
 pub fn back_up(
     folder: &Path,
-    to: &Path,
-    (config, with_keys): (&StoreConfig, bool),
-    progress: &mut dyn FnMut(usize, usize),
+    target: &Target,
+    (store, with_keys): (&StoreConfig, bool),
+    (interrupt, progress): (&Interrupt, &mut dyn FnMut(usize, usize)),
 ) -> Result<Copied, StartError> {
     let data = folder.join("data");
     let shards = store::shards_in(&data)?;
-    let staged = StagedFolder::begin(to)?;
-    let failed = |error: io::Error| cannot_write(to, &error);
-    let inner = staged.path().join("data");
-    make_private(&inner).map_err(failed)?;
+    let list = List { rows: Vec::with_capacity(shards), keys: with_keys };
+    let mut parcel = Parcel { form: Form::begin(target)?, target, list, store, interrupt };
     let mut copied = Copied { shards, ..Copied::default() };
-    let mut rows = Vec::with_capacity(shards);
     for shard in 0..shards {
         progress(shard, shards);
-        let (from, copy) = (store::shard_path(&data, shard), store::shard_path(&inner, shard));
-        let unreadable = |error: rusqlite::Error| cannot_read(&from, &error);
-        let connection = open_reader(&from, config).map_err(unreadable)?;
-        upgrade::refuse_newer(&connection, &from)?;
-        connection.execute_batch("PRAGMA query_only = 0;").map_err(unreadable)?;
-        copy_database(&connection, &copy)?;
-        let reached = open_reader(&copy, config).and_then(|copy| store::transactions(&copy)).map_err(unreadable)?;
-        let bytes = fs::metadata(&copy).map_err(failed)?.len();
-        copied.bytes += bytes;
-        rows.push(Json::object([
-            ("bytes", Json::from(bytes)),
-            ("file", Json::from(format!("data/shard-{shard}.db"))),
-            ("sha256", Json::from(digest(&copy).map_err(failed)?)),
-            ("transactions", Json::from(reached)),
-        ]));
+        let from = store::shard_path(&data, shard);
+        copied.bytes += parcel.database(&from, &format!("data/shard-{shard}.db"), true)?;
     }
     progress(shards, shards);
     for name in BESIDE {
         let from = data.join(name);
         if from.is_file() {
-            let connection = open_reader(&from, config).map_err(|error| cannot_read(&from, &error))?;
-            connection.execute_batch("PRAGMA query_only = 0;").map_err(|error| cannot_read(&from, &error))?;
-            copy_database(&connection, &inner.join(name))?;
+            parcel.database(&from, &format!("data/{name}"), false)?;
         }
     }
-    copy_file(&data.join("node.json"), &inner.join("node.json")).map_err(failed)?;
+    parcel.file(&data.join("node.json"), "data/node.json")?;
     for notes in NOTES {
-        copy_files(&data.join(notes), &inner.join(notes)).map_err(failed)?;
+        parcel.files(&data.join(notes), &format!("data/{notes}"))?;
     }
     if with_keys {
-        copied.keys = copy_files(&folder.join("keys"), &staged.path().join("keys")).map_err(failed)?;
+        copied.keys = parcel.files(&folder.join("keys"), "keys")?;
     }
-    let list = Json::object([
-        ("keys", Json::Bool(with_keys)),
-        ("program", Json::from(env!("CARGO_PKG_VERSION"))),
-        ("shards", Json::Array(rows)),
-        ("taken_at", Json::from(Clock::system().now())),
-        ("version", Json::from(upgrade::VERSION as u64)),
-    ]);
-    write_durably(&staged.path().join(LIST), format!("{}\n", list.to_jcs()).as_bytes()).map_err(failed)?;
-    File::open(&inner).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    staged.place()?;
+    parcel.finish()?;
     Ok(copied)
 }
 
-/// Puts a backup, or a copy of a folder that no node worked in, where nothing is. No node writes to what was put back until its operator decides
-/// (`crate::resume`): a backup is an older copy by definition.
-///
-/// # Errors
-/// With nothing left at the place: there is no backup, it is damaged, or a newer program has made it.
-pub fn put_back(backup: &Path, to: &Path, config: &StoreConfig) -> Result<Copied, StartError> {
-    let data = backup.join("data");
-    if !data.join("node.json").is_file() {
-        let line = format!("{} is no backup: it has no data/node.json", backup.display());
-        return Err(StartError::new(Exit::NoInput, line));
-    }
-    let shards = store::shards_in(&data)?;
-    check_list(backup, shards)?;
-    let staged = StagedFolder::begin(to)?;
-    let failed = |error: io::Error| cannot_write(to, &error);
-    let inner = staged.path().join("data");
-    make_private(&inner).map_err(failed)?;
-    let mut copied = Copied { shards, ..Copied::default() };
-    for shard in 0..shards {
-        let (from, copy) = (store::shard_path(&data, shard), store::shard_path(&inner, shard));
-        copy_file(&from, &copy).map_err(|error| cannot_read(&from, &error))?;
-        // A copied folder may have what its node had not yet moved into the database.
-        let log = from.with_extension("db-wal");
-        if log.is_file() {
-            copy_file(&log, &copy.with_extension("db-wal")).map_err(failed)?;
-        }
-        let connection = open_reader(&copy, config).map_err(|error| cannot_read(&from, &error))?;
-        upgrade::refuse_newer(&connection, &from)?;
-        copied.bytes += fs::metadata(&copy).map_err(failed)?.len();
-        store::mark_restored(&copy).map_err(failed)?;
-    }
-    for name in BESIDE {
-        for ending in ["", "-wal"] {
-            let from = data.join(format!("{name}{ending}"));
-            if from.is_file() {
-                copy_file(&from, &inner.join(format!("{name}{ending}"))).map_err(failed)?;
+impl Form {
+    fn begin(target: &Target) -> Result<Form, StartError> {
+        let now = Clock::system().now();
+        let beside = |path: &Path| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".database");
+            StagedFolder::begin(Path::new(&name))
+        };
+        match target {
+            Target::Folder(path) => StagedFolder::begin(path).map(Form::Folder),
+            Target::File(path) => Ok(Form::Archive(Archive::to_file(path, now)?, beside(path)?)),
+            Target::Output => {
+                let folder = beside(&std::env::temp_dir().join("encd-backup"))?;
+                Ok(Form::Archive(Archive::to_output(now), folder))
             }
         }
     }
-    // The heads log has gone on since: what was put back of it is served and not extended, until its operator removes the mark.
-    write_durably(&inner.join("heads.mark"), format!("{}\n", u64::MAX).as_bytes()).map_err(failed)?;
-    copy_file(&data.join("node.json"), &inner.join("node.json")).map_err(failed)?;
-    for notes in NOTES {
-        copy_files(&data.join(notes), &inner.join(notes)).map_err(failed)?;
-    }
-    copied.keys = copy_files(&backup.join("keys"), &staged.path().join("keys")).map_err(failed)?;
-    File::open(&inner).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    staged.place()?;
-    Ok(copied)
 }
 
-/// Each database is the one that was backed up. A folder without a list was copied by hand: `encd check` says what it holds.
-fn check_list(backup: &Path, shards: usize) -> Result<(), StartError> {
-    let path = backup.join(LIST);
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(cannot_read(&path, &error)),
-    };
-    let damaged = |what: &Path| {
-        let line = format!("{} is not as it was backed up: use another backup", what.display());
-        StartError::new(Exit::Damaged, line)
-    };
-    let list = json::parse(&text, json::MAX_DEPTH).map_err(|_| damaged(&path))?;
-    let Some(Json::Array(rows)) = list.member("shards") else { return Err(damaged(&path)) };
-    if rows.len() != shards {
-        return Err(damaged(&path));
+impl Parcel<'_> {
+    /// A database as of one moment. Answers how long it is.
+    fn database(&mut self, from: &Path, name: &str, is_shard: bool) -> Result<u64, StartError> {
+        let unreadable = |error: rusqlite::Error| cannot_read(from, &error);
+        let mut connection = open_reader(from, self.store).map_err(unreadable)?;
+        if is_shard {
+            upgrade::refuse_newer(&connection, from)?;
+        }
+        self.interrupt.watch(&mut connection).map_err(unreadable)?;
+        connection.execute_batch("PRAGMA query_only = 0;").map_err(unreadable)?;
+        let copy = match &self.form {
+            Form::Folder(folder) => folder.path().join(name),
+            Form::Archive(_, folder) => folder.path().join("one.db"),
+        };
+        copy_database(&connection, &copy)?;
+        let reached = |copy: Connection| store::transactions(&copy);
+        let reached = is_shard.then(|| open_reader(&copy, self.store).and_then(reached)).transpose();
+        let transactions = reached.map_err(unreadable)?;
+        let row = match &self.form {
+            Form::Folder(_) => digest(&copy, name, self.interrupt).map_err(|error| self.failed(&error))?,
+            Form::Archive(..) => {
+                let row = self.put(&copy, name)?;
+                fs::remove_file(&copy).map_err(|error| self.failed(&error))?;
+                row
+            }
+        };
+        let bytes = row.bytes;
+        self.list.rows.push(Row { transactions, ..row });
+        Ok(bytes)
     }
-    for (shard, row) in rows.iter().enumerate() {
-        let database = store::shard_path(&backup.join("data"), shard);
-        let found = digest(&database).map_err(|_| damaged(&database))?;
-        if row.member("sha256").and_then(Json::as_text) != Some(&found) {
-            return Err(damaged(&database));
+
+    fn file(&mut self, from: &Path, name: &str) -> Result<(), StartError> {
+        let row = self.put(from, name)?;
+        self.list.rows.push(row);
+        Ok(())
+    }
+
+    /// The files of a folder. Answers how many.
+    fn files(&mut self, from: &Path, name: &str) -> Result<usize, StartError> {
+        let files = files_in(from).map_err(|error| cannot_read(from, &error))?;
+        for file in &files {
+            let own = file.file_name().and_then(|own| own.to_str());
+            let own = own.ok_or_else(|| cannot_read(file, &"its name is no text"))?;
+            self.file(file, &format!("{name}/{own}"))?;
+        }
+        Ok(files.len())
+    }
+
+    fn put(&mut self, from: &Path, name: &str) -> Result<Row, StartError> {
+        let open = || File::open(from).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (len, file) = open().map_err(|error| cannot_read(from, &error))?;
+        let mut counted = Counted::new(self.interrupt.reading(file));
+        let put = match &mut self.form {
+            Form::Folder(folder) => folder.put(name, &mut counted),
+            Form::Archive(archive, _) => archive.append(name, &mut counted, len),
+        };
+        put.map_err(|error| self.failed(&error))?;
+        Ok(counted.row(name))
+    }
+
+    fn finish(self) -> Result<(), StartError> {
+        let failed = |error: io::Error| cannot_write(self.target.shown(), &error);
+        let list = self.list.to_text();
+        self.interrupt.check().map_err(failed)?;
+        match self.form {
+            Form::Folder(folder) => {
+                folder.put(list::NAME, &mut list.as_bytes()).map_err(failed)?;
+                folder.place()
+            }
+            Form::Archive(archive, _) => archive.finish(&list).map_err(failed),
         }
     }
-    Ok(())
-}
 
-fn digest(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let (mut hasher, mut chunk) = (Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hex(&hasher.finalize())),
-            len => hasher.update(&chunk[..len]),
-        }
+    fn failed(&self, error: &io::Error) -> StartError {
+        cannot_write(self.target.shown(), error)
     }
 }
 
-fn cannot_read(path: &Path, error: &dyn std::fmt::Display) -> StartError {
+fn digest(path: &Path, name: &str, interrupt: &Interrupt) -> io::Result<Row> {
+    let mut counted = Counted::new(interrupt.reading(File::open(path)?));
+    io::copy(&mut counted, &mut io::sink())?;
+    Ok(counted.row(name))
+}
+
+/// Something that is to be copied cannot be.
+pub fn cannot_read(path: &Path, error: &dyn std::fmt::Display) -> StartError {
     StartError::new(Exit::NoInput, format!("{} cannot be read ({error})", path.display()))
 }

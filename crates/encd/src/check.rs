@@ -3,6 +3,7 @@
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::interrupt::Interrupt;
 use crate::keys::KeyStore;
 use crate::sqlite::{Access, Capabilities, Effects, SqlRuntime, open_reader};
 use crate::stop::{Exit, StartError};
@@ -69,7 +70,15 @@ struct Bench {
 }
 
 /// Checks the store of a folder, in which a node may be working: each shard is seen as of one moment.
-pub fn run(folder: &Path, config: &Config, progress: &mut dyn FnMut(Step)) -> Result<Report, StartError> {
+///
+/// # Errors
+/// Something cannot be read, there is no room to replay a log in, or it is told to stop.
+pub fn run(
+    folder: &Path,
+    config: &Config,
+    interrupt: &Interrupt,
+    progress: &mut dyn FnMut(Step),
+) -> Result<Report, StartError> {
     let data = folder.join("data");
     let shards = store::shards_in(&data)?;
     let ephemeral = KeyStore::ephemeral()?;
@@ -87,7 +96,8 @@ pub fn run(folder: &Path, config: &Config, progress: &mut dyn FnMut(Step)) -> Re
             let line = format!("{} cannot be read ({error}); put a backup back", path.display());
             StartError::new(Exit::NoInput, line)
         };
-        let connection = open_reader(&path, &config.store).map_err(unreadable)?;
+        let mut connection = open_reader(&path, &config.store).map_err(unreadable)?;
+        interrupt.watch(&mut connection).map_err(unreadable)?;
         upgrade::refuse_newer(&connection, &path)?;
         connection.execute_batch("BEGIN").map_err(unreadable)?;
         let reached = store::transactions(&connection).map_err(unreadable)?;

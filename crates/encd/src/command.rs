@@ -1,18 +1,21 @@
 //! The operator's commands beside serving: what they take, and what they say.
 
-use crate::backup::{self, Copied};
+use crate::backup::{self, Copied, Target};
 use crate::check::{self, Step};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::doctor::{self, Health};
+use crate::elsewhere::Elsewhere;
 use crate::folder::Folder;
 use crate::garbage;
+use crate::interrupt::Interrupt;
+use crate::restore::{self, Source};
 use crate::resume::{self, Decided, Which};
 use crate::stop::{Exit, StartError};
 use clap::{Args, Subcommand};
 use protocol::{EnclaveId, Json};
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What `encd` does instead of serving.
 #[derive(Clone, Debug, Subcommand)]
@@ -50,14 +53,20 @@ pub struct Place {
 #[command(after_help = "\
 The databases are read beside the running node, each as of one moment; the node neither stops nor waits. What was acknowledged
 before the command began is in the backup. Keys are copied too: who has the backup can sign in the node's name, so keep it like
-keys, or leave them out and keep keys/ elsewhere.
+keys (it is made for this user only), or leave them out and keep keys/ elsewhere.
+
+A name that ends in .tar makes one file: a tar archive of the same files. `-` writes that archive to standard output. Any other name makes
+a folder. Nothing is written over, and what could not be finished is removed. An archive is written as it is read; only one database at a
+time is copied beside it first (for `-` below $TMPDIR).
 
 Examples:
   encd backup /backup/monday --data /var/lib/encd
-  encd check --data /backup/monday           is it whole?")]
+  encd backup /backup/monday.tar --data /var/lib/encd
+  encd backup - --data /var/lib/encd | zstd | ssh elsewhere 'cat > monday.tar.zst'
+  encd check --data /backup/monday.tar       is it whole?")]
 pub struct Backup {
-    /// Where to; made, with a folder of the same form as the data folder in it
-    #[arg(value_name = "DIR")]
+    /// Where to: a folder, a file whose name ends in .tar, or - for standard output
+    #[arg(value_name = "DIR|FILE")]
     to: PathBuf,
     /// Leave the private keys out
     #[arg(long)]
@@ -73,10 +82,15 @@ A backup is an older copy: people may hold receipts for events that came after i
 and answers `rolled_back` to whatever writes, until you decide: see `encd resume-after-loss --help`. If the newest folder still exists,
 use that one instead.
 
-Example: encd restore /backup/monday --data /var/lib/encd")]
+Each file is held against the backup's list, and nothing is in place before all of them are as they were backed up.
+
+Examples:
+  encd restore /backup/monday --data /var/lib/encd
+  encd restore /backup/monday.tar --data /var/lib/encd
+  zstd -d < monday.tar.zst | encd restore - --data /var/lib/encd")]
 pub struct Restore {
-    /// What `encd backup` wrote, or a copy of a stopped node's folder
-    #[arg(value_name = "BACKUP")]
+    /// What `encd backup` wrote, folder or file; - for an archive on standard input; or a copy of a stopped node's folder
+    #[arg(value_name = "DIR|FILE")]
     from: PathBuf,
     #[command(flatten)]
     place: Place,
@@ -86,7 +100,8 @@ pub struct Restore {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Replays every log by the rules, with every signature, and compares it with each row that is stored: events, tags, bundles, nodes of the
-log, pages of the state, tree heads and checkpoints. It reads beside a running node, and it reads backups. It changes nothing.
+log, pages of the state, tree heads and checkpoints. It reads beside a running node, and it reads backups: folders, and files, which it
+unpacks below $TMPDIR for the time. It changes nothing.
 
 Exit code 65 if something does not hold.")]
 pub struct Check {
@@ -122,6 +137,9 @@ For a node whose newest folder is lost, after an older copy was put back: while 
 keys. Each gets a Recovered event, so that its readers see it. Events after the copy are lost. Whoever holds a receipt for one
 holds, with the event that takes its place, evidence of two histories. So ask everybody for a newer copy first.
 
+The witnesses that the configuration shows a log to are asked first (say --config), and each --mirror. If one has seen a larger tree, or does not answer,
+the log stays as it is.
+
 With one enclave named, the others of its database become read-only by themselves, and can be decided on later.
 
 Exit code 77 if the log cannot go on here.
@@ -134,6 +152,12 @@ pub struct ResumeAfterLoss {
     /// Every log that the folder holds and that can go on
     #[arg(long)]
     all: bool,
+    /// A node that may serve a copy, by its URL; may be given several times
+    #[arg(long, value_name = "URL", conflicts_with = "without_asking")]
+    mirror: Vec<String>,
+    /// Ask no witness: those that are configured are gone for good
+    #[arg(long)]
+    without_asking: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -157,23 +181,36 @@ pub fn run(command: &Command) -> Result<(), StartError> {
 fn back_up(backup: &Backup) -> Result<(), StartError> {
     let config = backup.place.configure()?;
     let folder = Folder::locate(&config)?;
+    let target = Target::of(&backup.to);
+    if target == Target::Output && io::stdout().is_terminal() {
+        return Err(StartError::new(Exit::Occupied, "a terminal is no place for an archive: send it on with | or >"));
+    }
+    let interrupt = Interrupt::listen()?;
     let progress = Progress::begin();
     let mut at = |done, all| progress.at(format_args!("database {done} of {all}"));
-    let copied = backup::back_up(&folder, &backup.to, (&config.store, !backup.without_keys), &mut at);
+    let keeps = (&config.store, !backup.without_keys);
+    let copied = backup::back_up(&folder, &target, keeps, (&interrupt, &mut at));
     progress.end();
-    let copied = copied?;
+    let copied = interrupt.judge(copied)?;
     let keys = match copied.keys {
         0 => "without keys: keep keys/ elsewhere, nobody goes on without them".into(),
         keys => format!("with {keys} key files: whoever has it can sign in the node's name"),
     };
     let text = format!("{}: {} databases, {} bytes, {keys}", backup.to.display(), copied.shards, copied.bytes);
+    if target == Target::Output {
+        // The archive stands where the words would.
+        eprintln!("{text}");
+        return Ok(());
+    }
     backup.place.say(&text, copied_json(&copied))
 }
 
 fn put_back(restore: &Restore) -> Result<(), StartError> {
     let config = restore.place.configure()?;
     let to = Folder::place(&config);
-    let copied = backup::put_back(&restore.from, &to, &config.store)?;
+    let interrupt = Interrupt::listen()?;
+    let copied = restore::put_back(&Source::of(&restore.from), &to, &config.store, &interrupt);
+    let copied = interrupt.judge(copied)?;
     let keys = match copied.keys {
         0 => "\nIt has no keys: put keys/ there before a node starts, or a start makes others and no log goes on.",
         _ => "",
@@ -198,17 +235,33 @@ fn copied_json(copied: &Copied) -> Vec<(&'static str, Json)> {
 
 fn check_store(check: &Check) -> Result<(), StartError> {
     let config = check.place.configure()?;
-    let folder = Folder::locate(&config)?;
+    let interrupt = Interrupt::listen()?;
+    let place = Folder::place(&config);
+    let source = Source::of(&place);
+    let checked = match &source {
+        Source::File(_) => restore::lay_out(&source, &std::env::temp_dir().join("encd-check"), &interrupt)
+            .and_then(|laid_out| replay(laid_out.path(), &config, &interrupt)),
+        Source::Folder(_) | Source::Input => {
+            Folder::locate(&config).and_then(|folder| replay(&folder, &config, &interrupt))
+        }
+    };
+    say_checked(check, &place, &interrupt.judge(checked)?)
+}
+
+fn replay(folder: &Path, config: &Config, interrupt: &Interrupt) -> Result<check::Report, StartError> {
     let progress = Progress::begin();
     let mut at = |step: Step| {
         progress.at(format_args!("database {} of {}, {} events", step.shard + 1, step.shards, step.events));
     };
-    let report = check::run(&folder, &config, &mut at);
+    let report = check::run(folder, config, interrupt, &mut at);
     progress.end();
-    let report = report?;
+    report
+}
+
+fn say_checked(check: &Check, place: &Path, report: &check::Report) -> Result<(), StartError> {
     let mut text = format!(
         "{}: {} databases, {} enclaves ({} live), {} events in {} bundles replayed",
-        folder.display(),
+        place.display(),
         report.shards,
         report.enclaves,
         report.live,
@@ -297,7 +350,11 @@ fn examine(doctor: &Doctor) -> Result<(), StartError> {
 fn go_on(resume: &ResumeAfterLoss) -> Result<(), StartError> {
     let config = resume.place.configure()?;
     let which = resume.enclave.map_or(Which::All, Which::One);
-    let decided = resume::run(&config, which, Clock::system())?;
+    let elsewhere = match resume.without_asking {
+        true => None,
+        false => Some(Elsewhere::new(&config, resume.mirror.clone())?),
+    };
+    let decided = resume::run(&config, which, elsewhere.as_ref(), Clock::system())?;
     let line = |(enclave, decided): &(EnclaveId, Decided)| match decided {
         Decided::Resumed(seq) => format!("{enclave} is live again; Recovered is event {seq}"),
         Decided::Stays(why) => format!("{enclave} stays read-only: {why}"),
@@ -306,7 +363,7 @@ fn go_on(resume: &ResumeAfterLoss) -> Result<(), StartError> {
     let row = |(enclave, decided): &(EnclaveId, Decided)| {
         let said = match decided {
             Decided::Resumed(seq) => ("seq", Json::from(*seq)),
-            Decided::Stays(why) => ("stays", Json::from(*why)),
+            Decided::Stays(why) => ("stays", Json::from(why.as_str())),
         };
         Json::object([("enclave", Json::from(enclave.hex())), said])
     };

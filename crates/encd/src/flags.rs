@@ -67,7 +67,8 @@ Examples:
   encd witness --name witness.example --data /var/lib/witness --logs logs.policy
                                     cosign the logs of that file's `log` lines
 
-  encd backup DIR --data /var/lib/encd   a copy of a running node; see encd backup --help
+  encd backup FILE.tar --data /var/lib/encd
+                                    a copy of a running node; see encd backup --help
 
 Then, in another terminal:
   enc init                          makes you a key
@@ -83,7 +84,8 @@ Exit codes:
   75  another process holds the data folder
   76  a newer encd has written the databases
   77  the log cannot go on here
-  78  the configuration or the data folder is unusable; the message says what to do";
+  78  the configuration or the data folder is unusable; the message says what to do
+  130 told to stop a second time, or before a command was done";
 
 impl Flags {
     /// What is asked for instead of a node: completions or the manual page. Nothing if a node is.

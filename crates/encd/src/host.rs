@@ -9,7 +9,8 @@ use crate::guard::DiskGuard;
 use crate::heads::answer::HeadsReader;
 use crate::hooks::{self, Admitted, Chain};
 use crate::keys::KeyStore;
-use crate::listener::Alive;
+use crate::lag::LagProbe;
+use crate::listener::{Alive, OpenCount};
 use crate::metrics::{Gauge, Metrics};
 use crate::stop::Stopping;
 use crate::tail::Tails;
@@ -55,6 +56,10 @@ pub struct Host {
     pub tls: Option<Tls>,
     /// One permit for each connection of the services' listeners.
     pub connections: Arc<Semaphore>,
+    /// How many there are.
+    pub open: OpenCount,
+    /// How far the work is behind.
+    lag: LagProbe,
     /// Memory for bodies that are no snapshots.
     pub bodies: Room,
     /// Memory for the snapshots that others than the operator send.
@@ -123,6 +128,8 @@ impl Host {
             admin: Admin::from_config(&config)?,
             tls: Tls::from_config(&config.tls)?,
             connections: Arc::new(Semaphore::new(config.listen.max_connections)),
+            open: OpenCount::default(),
+            lag: LagProbe::new(folder, engine.shard_count()),
             bodies: Room::new(config.listen.bodies_kib),
             snapshots: Room::new(config.listen.bodies_kib),
             sockets: Tally::new(config.websocket.sockets_per_address),
@@ -147,7 +154,7 @@ impl Host {
         read(&Resolver { limits: &self.engine.facts().limits, is_node_key: &is_node_key })
     }
 
-    /// Why the node is not ready, in a word (`docs/operating.md`, Watching it).
+    /// Why the node is not ready, in a word (`docs/operations.md`, Watching it).
     pub fn unready(&self) -> Option<&'static str> {
         if self.stopping.is_asked() {
             Some("stopping")
@@ -165,12 +172,18 @@ impl Host {
     /// What was counted, as Prometheus reads it.
     pub fn measured(&self) -> String {
         let load = self.engine.load();
-        let connections = self.config.listen.max_connections - self.connections.available_permits();
+        if let Some(lag) = tokio::task::block_in_place(|| self.lag.look(self.clock.now())) {
+            self.metrics.set(Gauge::OverdueMs, lag.overdue_ms);
+            self.metrics.set(Gauge::BundleOldestMs, lag.bundle_ms);
+        }
+        let (pushes, oldest) = self.metrics.undelivered().waiting();
+        self.metrics.set(Gauge::PushOldestMs, u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX));
+        self.metrics.set(Gauge::PushWaiting, pushes as u64);
         for (gauge, value) in [
             (Gauge::QueueKib, load.queue_kib as u64),
             (Gauge::ReadsWaiting, load.reads_waiting as u64),
             (Gauge::OutboundLanes, load.outbound_lanes as u64),
-            (Gauge::Connections, connections as u64),
+            (Gauge::Connections, self.open.read() as u64),
             (Gauge::DiskFreeBytes, self.guard.free_bytes()),
             (Gauge::DiskWantedBytes, self.guard.wanted_bytes()),
             (Gauge::Ready, u64::from(self.unready().is_none())),
@@ -228,8 +241,10 @@ impl Host {
             listener_loopback: peer.listener_loopback,
             bearer: peer.bearer.as_deref(),
         };
-        let hash = hash_of(call);
-        self.chain.judge(&admitted).await.map_err(|rejection| hooks::refusal(&rejection, hash.as_ref()))?;
+        let (hash, begun) = (hash_of(call), Instant::now());
+        let judged = self.chain.judge(&admitted).await;
+        self.metrics.judged(begun.elapsed());
+        judged.map_err(|rejection| hooks::refusal(&rejection, hash.as_ref()))?;
         let room = match admission {
             Admission::Create | Admission::Restore | Admission::Init => self.guard.admits(true),
             Admission::Commit(_) | Admission::Push => self.guard.admits(false),

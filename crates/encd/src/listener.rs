@@ -10,6 +10,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -28,8 +29,35 @@ const MAX_HEAD_LEN: usize = 64 << 10;
 /// waits for it.
 #[derive(Clone, Debug)]
 pub struct Alive(
-    #[expect(dead_code, reason = "what counts is when it is dropped")] Arc<(OwnedSemaphorePermit, mpsc::Sender<()>)>,
+    #[expect(dead_code, reason = "what counts is when it is dropped")]
+    Arc<(Open, OwnedSemaphorePermit, mpsc::Sender<()>)>,
 );
+
+/// Connections that there are; a listener that waits for one holds a permit as well. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct OpenCount(Arc<AtomicUsize>);
+
+/// One of them.
+#[derive(Debug)]
+struct Open(OpenCount);
+
+impl OpenCount {
+    /// How many.
+    pub fn read(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn count(&self) -> Open {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Open(self.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Listens on an address. `[::]` is every interface; on a machine without IPv6, every one of IPv4.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -51,6 +79,10 @@ pub fn is_private(address: &SocketAddr) -> bool {
 /// Takes connections until the node stops.
 pub async fn accept(listener: TcpListener, door: Door, host: Arc<Host>, room: Arc<Semaphore>, all: mpsc::Sender<()>) {
     let mut stopping = host.stopping.clone();
+    let open = match door {
+        Door::Public { .. } => host.open.clone(),
+        Door::Admin => OpenCount::default(),
+    };
     loop {
         let connection = async {
             let permit = Arc::clone(&room).acquire_owned().await;
@@ -63,7 +95,7 @@ pub async fn accept(listener: TcpListener, door: Door, host: Arc<Host>, room: Ar
         let Ok(permit) = permit else { return };
         match accepted {
             Ok((stream, socket)) => {
-                let alive = Alive(Arc::new((permit, all.clone())));
+                let alive = Alive(Arc::new((open.count(), permit, all.clone())));
                 tokio::spawn(connection_task(stream, Arc::clone(&host), Arrival { door, socket, alive }));
             }
             Err(error) => {

@@ -5,6 +5,7 @@
 //! | `encd_commits_total` | commits that got a receipt |
 //! | `encd_commit_seconds` | from a commit's arrival to its answer |
 //! | `encd_request_seconds` | from any other request's arrival to its answer |
+//! | `encd_admit_seconds` | of that, the admission: rates, quotas, hooks |
 //! | `encd_queue_seconds` | how long a request or an outbound answer waited before its writer |
 //! | `encd_due_late_seconds` | how late the oldest of what was due began: bundles that close, deliveries that are tried |
 //! | `encd_refusals_total{code}` | requests, lines and frames that were refused |
@@ -12,10 +13,17 @@
 //! | `encd_transaction_requests` | requests in one transaction |
 //! | `encd_sync_requests_max` | most requests that one sync has made durable |
 //! | `encd_transaction_seconds` | from a transaction's begin to the end of its COMMIT |
+//! | `encd_durable_seconds` | from the end of COMMIT until the disk has it and it may be told |
 //! | `encd_fsync_seconds` | a sync of the write-ahead log |
 //! | `encd_queue_kib` | what waits before the writers |
 //! | `encd_reads_waiting` | what waits before the readers |
-//! | `encd_connections`, `encd_websockets`, `encd_subscriptions` | open at present |
+//! | `encd_overdue_seconds` | since when the earliest of what is due has been due, 0 while nothing is: bundles that close, deliveries that are tried |
+//! | `encd_bundle_oldest_seconds` | how long ago the oldest open bundle began, of the enclaves with something due first |
+//! | `encd_push_oldest_seconds` | how long ago the oldest delivery that has not arrived was sent first, by this process |
+//! | `encd_push_waiting` | deliveries that were sent and have not arrived, one at most for each endpoint |
+//! | `encd_witness_lag_entries{witness}` | entries of a log that a witness has not cosigned, the worst log of each |
+//! | `encd_witness_lag_seconds{witness}` | since when a checkpoint waits for that witness; its name is the policy file's |
+//! | `encd_connections`, `encd_websockets`, `encd_subscriptions` | open at present; the operator's connections are not counted |
 //! | `encd_slow_consumers_total` | sockets cut off because they took nothing |
 //! | `encd_outbound_total{end}` | requests that left the node: `answered`, `failed` |
 //! | `encd_outbound_lanes` | lanes with a request under way |
@@ -27,6 +35,8 @@
 //! Gauges that somebody else knows are set just before they are rendered.
 
 pub mod histogram;
+pub mod undelivered;
+pub mod witness_lag;
 
 use histogram::{Histogram, Unit};
 use protocol::Code;
@@ -34,6 +44,8 @@ use service::runtime::Fetched;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use undelivered::Undelivered;
+use witness_lag::WitnessLag;
 
 /// Microseconds: a fsync on a fast disk takes 60, a bad day minutes.
 const LATENCIES: &[u64] = &[
@@ -54,6 +66,7 @@ pub struct Metrics {
     commits: AtomicU64,
     commit_time: Histogram,
     request_time: Histogram,
+    admission_time: Histogram,
     queue_time: Histogram,
     lateness: Histogram,
     refusals: [AtomicU64; Code::ALL.len()],
@@ -61,11 +74,14 @@ pub struct Metrics {
     batch: Histogram,
     largest_batch: AtomicU64,
     transaction_time: Histogram,
+    durable_time: Histogram,
     fsync_time: Histogram,
     slow_consumers: AtomicU64,
     outbound: [AtomicU64; ENDS.len()],
     certificates: [AtomicU64; CERTIFICATE_ENDS.len()],
     gauges: [AtomicU64; Gauge::ALL.len()],
+    witnesses: WitnessLag,
+    undelivered: Undelivered,
 }
 
 /// A number that goes up and down.
@@ -87,12 +103,20 @@ pub enum Gauge {
     DiskFreeBytes,
     /// Bytes below which no new enclave is taken.
     DiskWantedBytes,
+    /// Milliseconds since the earliest of what is due was due.
+    OverdueMs,
+    /// Milliseconds since the oldest open bundle began.
+    BundleOldestMs,
+    /// Milliseconds since the oldest delivery that has not arrived was sent first.
+    PushOldestMs,
+    /// Deliveries that have not arrived.
+    PushWaiting,
     /// Whether everything is as it should be.
     Ready,
 }
 
 impl Gauge {
-    const ALL: [Gauge; 9] = [
+    const ALL: [Gauge; 13] = [
         Gauge::QueueKib,
         Gauge::ReadsWaiting,
         Gauge::Connections,
@@ -101,6 +125,10 @@ impl Gauge {
         Gauge::OutboundLanes,
         Gauge::DiskFreeBytes,
         Gauge::DiskWantedBytes,
+        Gauge::OverdueMs,
+        Gauge::BundleOldestMs,
+        Gauge::PushOldestMs,
+        Gauge::PushWaiting,
         Gauge::Ready,
     ];
 
@@ -114,7 +142,32 @@ impl Gauge {
             Gauge::OutboundLanes => ("encd_outbound_lanes", "Lanes with an outbound request under way."),
             Gauge::DiskFreeBytes => ("encd_disk_free_bytes", "Free space of the data folder."),
             Gauge::DiskWantedBytes => ("encd_disk_wanted_bytes", "Free space below which no new enclave is taken."),
+            Gauge::OverdueMs => ("encd_overdue_seconds", "Since when the earliest of what is due has been due."),
+            Gauge::BundleOldestMs => ("encd_bundle_oldest_seconds", "How long ago the oldest open bundle began."),
+            Gauge::PushOldestMs => {
+                ("encd_push_oldest_seconds", "How long ago the oldest delivery that waits was sent first.")
+            }
+            Gauge::PushWaiting => ("encd_push_waiting", "Deliveries that were sent and have not arrived."),
             Gauge::Ready => ("encd_ready", "1 while the node is ready, else 0."),
+        }
+    }
+
+    /// The value in the unit of its name.
+    fn shown(self, value: u64) -> String {
+        match self {
+            Gauge::OverdueMs | Gauge::BundleOldestMs | Gauge::PushOldestMs => {
+                format!("{}.{:03}", value / 1000, value % 1000)
+            }
+            Gauge::QueueKib
+            | Gauge::ReadsWaiting
+            | Gauge::Connections
+            | Gauge::Sockets
+            | Gauge::Subscriptions
+            | Gauge::OutboundLanes
+            | Gauge::DiskFreeBytes
+            | Gauge::DiskWantedBytes
+            | Gauge::PushWaiting
+            | Gauge::Ready => value.to_string(),
         }
     }
 }
@@ -125,6 +178,7 @@ impl Default for Metrics {
             commits: AtomicU64::new(0),
             commit_time: Histogram::new(LATENCIES, Unit::Micros),
             request_time: Histogram::new(LATENCIES, Unit::Micros),
+            admission_time: Histogram::new(LATENCIES, Unit::Micros),
             queue_time: Histogram::new(LATENCIES, Unit::Micros),
             lateness: Histogram::new(LATENCIES, Unit::Micros),
             refusals: [const { AtomicU64::new(0) }; Code::ALL.len()],
@@ -132,11 +186,14 @@ impl Default for Metrics {
             batch: Histogram::new(BATCHES, Unit::Count),
             largest_batch: AtomicU64::new(0),
             transaction_time: Histogram::new(LATENCIES, Unit::Micros),
+            durable_time: Histogram::new(LATENCIES, Unit::Micros),
             fsync_time: Histogram::new(LATENCIES, Unit::Micros),
             slow_consumers: AtomicU64::new(0),
             outbound: [const { AtomicU64::new(0) }; ENDS.len()],
             certificates: [const { AtomicU64::new(0) }; CERTIFICATE_ENDS.len()],
             gauges: [const { AtomicU64::new(0) }; Gauge::ALL.len()],
+            witnesses: WitnessLag::default(),
+            undelivered: Undelivered::default(),
         }
     }
 }
@@ -167,6 +224,26 @@ impl Metrics {
     /// How long after its arrival a commit, or any other request, was answered.
     pub fn answered(&self, commit: bool, took: Duration) {
         if commit { &self.commit_time } else { &self.request_time }.note_time(took);
+    }
+
+    /// How long the admission of a request took.
+    pub fn judged(&self, took: Duration) {
+        self.admission_time.note_time(took);
+    }
+
+    /// How long after its COMMIT a transaction was on the disk.
+    pub fn durable(&self, waited: Duration) {
+        self.durable_time.note_time(waited);
+    }
+
+    /// How far the witnesses are behind.
+    pub fn witnesses(&self) -> &WitnessLag {
+        &self.witnesses
+    }
+
+    /// What was sent and has not arrived.
+    pub fn undelivered(&self) -> &Undelivered {
+        &self.undelivered
     }
 
     /// How long a job waited before its writer took it.
@@ -229,6 +306,7 @@ impl Metrics {
         plain(&mut out, "counter", ("encd_commits_total", "Commits that got a receipt."), &self.commits);
         self.commit_time.render(&mut out, "encd_commit_seconds", "From a commit's arrival to its answer.");
         self.request_time.render(&mut out, "encd_request_seconds", "From any other request's arrival to its answer.");
+        self.admission_time.render(&mut out, "encd_admit_seconds", "Admission: rates, quotas, hooks.");
         self.queue_time.render(&mut out, "encd_queue_seconds", "How long a job waited before its writer.");
         self.lateness.render(&mut out, "encd_due_late_seconds", "How late the oldest of what was due began.");
         let codes = Code::ALL.iter().map(|code| code.as_str()).zip(&self.refusals);
@@ -238,6 +316,7 @@ impl Metrics {
         let largest = ("encd_sync_requests_max", "Most requests that one sync has made durable.");
         plain(&mut out, "gauge", largest, &self.largest_batch);
         self.transaction_time.render(&mut out, "encd_transaction_seconds", "From begin to the end of COMMIT.");
+        self.durable_time.render(&mut out, "encd_durable_seconds", "From the end of COMMIT until the disk has it.");
         self.fsync_time.render(&mut out, "encd_fsync_seconds", "A sync of the write-ahead log.");
         let slow = ("encd_slow_consumers_total", "Sockets cut off because they took nothing.");
         plain(&mut out, "counter", slow, &self.slow_consumers);
@@ -251,8 +330,11 @@ impl Metrics {
             ends,
         );
         for gauge in Gauge::ALL {
-            plain(&mut out, "gauge", gauge.name(), &self.gauges[gauge as usize]);
+            let value = gauge.shown(read(&self.gauges[gauge as usize]));
+            head(&mut out, "gauge", gauge.name());
+            writeln!(out, "{} {value}", gauge.name().0).expect("text takes whatever is written");
         }
+        self.witnesses.render(&mut out);
         out
     }
 }
@@ -305,7 +387,10 @@ mod tests {
                 assert!(known, "{line} has no TYPE before it");
                 if let Some((_, labels)) = key.split_once('{') {
                     let label = labels.split('=').next().expect("a label");
-                    assert!(["code", "end", "le"].contains(&label), "{line} has a label that might tell too much");
+                    assert!(
+                        ["code", "end", "le", "witness"].contains(&label),
+                        "{line} has a label that might tell too much"
+                    );
                 }
                 assert!(samples.insert(key.to_owned(), value.parse().expect("a number")).is_none(), "{key} twice");
             }
@@ -331,7 +416,12 @@ mod tests {
         metrics.slow_consumer();
         metrics.fetched(&Fetched::Answer(500, Vec::new()));
         metrics.fetched(&Fetched::Failed);
+        metrics.judged(Duration::from_micros(50));
         metrics.queued(Duration::from_micros(200));
+        metrics.durable(Duration::from_millis(2));
+        metrics.set(Gauge::OverdueMs, 61_007);
+        metrics.set(Gauge::PushWaiting, 12);
+        metrics.witnesses().note("w1", "heads", (4, false));
         metrics.begun_late(Duration::from_millis(3));
         metrics.set(Gauge::Ready, 1);
         metrics.certificate(true);
@@ -371,6 +461,13 @@ mod tests {
             ("encd_queue_seconds_bucket{le=\"0.00025\"}", 1.0),
             ("encd_due_late_seconds_sum", 0.003),
             ("encd_due_late_seconds_bucket{le=\"0.0025\"}", 0.0),
+            ("encd_admit_seconds_bucket{le=\"0.0001\"}", 1.0),
+            ("encd_durable_seconds_sum", 0.002),
+            ("encd_overdue_seconds", 61.007),
+            ("encd_bundle_oldest_seconds", 0.0),
+            ("encd_push_oldest_seconds", 0.0),
+            ("encd_push_waiting", 12.0),
+            ("encd_witness_lag_entries{witness=\"w1\"}", 4.0),
             ("encd_ready", 1.0),
             ("encd_certificate_changes_total{end=\"taken\"}", 1.0),
             ("encd_certificate_changes_total{end=\"refused\"}", 2.0),

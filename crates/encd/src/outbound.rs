@@ -124,6 +124,7 @@ impl Outbound {
         let metrics = engine.metrics();
         let report = move |shard, id, fetched| {
             metrics.fetched(&fetched);
+            metrics.undelivered().ended(shard, id, &fetched);
             engine.fetched(shard, id, fetched);
         };
         Outbound::reporting(&config.outbound, Client::new(&config.outbound), report)

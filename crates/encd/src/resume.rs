@@ -7,12 +7,14 @@
 use crate::check::store_failed;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::elsewhere::Elsewhere;
 use crate::folder::{Folder, make_private, write_durably};
 use crate::keys::KeyStore;
 use crate::server;
 use crate::sqlite::{Access, Capabilities, Effects, SqlRuntime};
 use crate::stop::{Exit, StartError};
 use crate::store::{self, ShardFile};
+use crate::witnesses::recall::checkpoint_of;
 use protocol::{Code, EnclaveId, Event};
 use rusqlite::Connection;
 use service::cache::Cache;
@@ -39,26 +41,33 @@ pub enum Decided {
     /// It is live again; its `Recovered` has this place.
     Resumed(u64),
     /// It stays read-only, for this reason.
-    Stays(&'static str),
+    Stays(String),
 }
 
 /// What a whole shard's work needs.
-struct Desk {
+struct Desk<'a> {
+    elsewhere: Option<&'a Elsewhere>,
     facts: NodeFacts,
     capabilities: Capabilities,
     notes: PathBuf,
 }
 
-/// Makes logs of this node's own keys live again. The node does not run.
+/// Makes logs of this node's own keys live again. The node does not run. Who is elsewhere is asked first, if anybody is to be.
 ///
 /// # Errors
 /// Where one log was named and cannot go on; the store is then as it was, but for the fence.
-pub fn run(config: &Config, which: Which, clock: Clock) -> Result<Vec<(EnclaveId, Decided)>, StartError> {
+pub fn run(
+    config: &Config,
+    which: Which,
+    elsewhere: Option<&Elsewhere>,
+    clock: Clock,
+) -> Result<Vec<(EnclaveId, Decided)>, StartError> {
     Folder::locate(config)?;
     let folder = Folder::open(config)?;
     let keys = Arc::new(KeyStore::open(&folder.keys(), &config.name)?);
     let files = store::open(&folder, &config.store)?;
     let desk = Desk {
+        elsewhere,
         facts: server::facts(config, &keys),
         capabilities: Capabilities { keys, clock },
         notes: folder.data().join("resumed"),
@@ -94,7 +103,7 @@ pub fn run(config: &Config, which: Which, clock: Clock) -> Result<Vec<(EnclaveId
 }
 
 /// Turns a shard's fence into one for each of its enclaves. Only when that is durable is the shard's taken away.
-fn fence(desk: &Desk, file: &ShardFile) -> Result<(), StartError> {
+fn fence(desk: &Desk<'_>, file: &ShardFile) -> Result<(), StartError> {
     within(desk, &file.writer, |rt, cache| {
         for enclave in recover::enclaves(rt)? {
             recover::fence(rt, cache, &desk.facts, &enclave)?;
@@ -111,15 +120,21 @@ fn finish(file: &ShardFile) -> Result<(), StartError> {
     file.mark.write(reached).map_err(|error| failed(&error))
 }
 
-fn resume(desk: &Desk, writer: &Connection, enclave: &EnclaveId) -> Result<Decided, StartError> {
+fn resume(desk: &Desk<'_>, writer: &Connection, enclave: &EnclaveId) -> Result<Decided, StartError> {
     let next = within(desk, writer, |rt, cache| Ok(cache.load(rt, enclave)?.map(|state| state.record.head.next_seq)))??;
-    let Some(next) = next else { return Ok(Decided::Stays("the folder does not hold it")) };
+    let Some(next) = next else { return stays("the folder does not hold it") };
+    if let Some(elsewhere) = desk.elsewhere {
+        let shown = checkpoint_of(writer, &desk.facts, &desk.capabilities, enclave);
+        if let Some(why) = elsewhere.object(enclave, shown.as_ref()) {
+            return Ok(Decided::Stays(why));
+        }
+    }
     let note = Note { path: desk.notes.join(enclave.hex()) };
     let before = note.read()?;
     if before.is_some_and(|noted| noted >= next) {
-        return Ok(Decided::Stays(
+        return stays(
             "it was made live again before, at this place or beyond: put the copy back that has it, or remove its file in data/resumed/ if you know that nothing was signed",
-        ));
+        );
     }
     note.write(next)?;
     let resumed = within(desk, writer, |rt, cache| recover::resume(rt, cache, &desk.facts, enclave))?;
@@ -132,6 +147,10 @@ fn resume(desk: &Desk, writer: &Connection, enclave: &EnclaveId) -> Result<Decid
         }
     };
     Ok(Decided::Resumed(event.position.seq))
+}
+
+fn stays(why: &str) -> Result<Decided, StartError> {
+    Ok(Decided::Stays(why.to_owned()))
 }
 
 /// Why a log does not go on, for a person.
@@ -152,12 +171,12 @@ enum Undone {
 impl Undone {
     fn stays(self) -> Result<Decided, StartError> {
         let code = match self {
-            Undone::Fault(Fault::Key) => return Ok(Decided::Stays("the key that signs for it is not in keys/")),
+            Undone::Fault(Fault::Key) => return stays("the key that signs for it is not in keys/"),
             Undone::Fault(fault) => return Err(store_failed(fault)),
             Undone::Refused(code) => code,
         };
         let words = WORDS.iter().find(|(known, _)| *known == code);
-        Ok(Decided::Stays(words.map_or(code.as_str(), |(_, words)| words)))
+        stays(words.map_or(code.as_str(), |(_, words)| words))
     }
 }
 
@@ -172,7 +191,7 @@ impl From<Undone> for StartError {
 
 /// Runs work in a transaction of its own, with nothing remembered from before.
 fn within<T>(
-    desk: &Desk,
+    desk: &Desk<'_>,
     writer: &Connection,
     work: impl FnOnce(&SqlRuntime<'_>, &mut Cache) -> Result<T, Stop>,
 ) -> Result<Result<T, Undone>, StartError> {

@@ -49,8 +49,8 @@ impl Server {
     pub async fn start(config: Config, clock: Clock) -> Result<Server, StartError> {
         let folder = Folder::open(&config)?;
         let keys = Arc::new(KeyStore::open(&folder.keys(), &config.name)?);
-        let files = store::open(&folder, &config.store)?;
-        let book = Arc::new(Book::open(&folder, &keys)?);
+        let mut files = store::open(&folder, &config.store)?;
+        let mut book = Book::open(&folder, &keys)?;
         let cosigned = Arc::new(Cosigned::open(&folder, &config.witnesses, &keys.heads_origin())?);
         let witnesses = Witnesses::from_config(&config)?;
         let mut public = Vec::with_capacity(config.listen.public.len());
@@ -60,6 +60,10 @@ impl Server {
         let admin = bind(config.listen.admin, "--admin-listen").await?;
         let facts = facts(&config, &keys);
         let capabilities = Capabilities { keys: Arc::clone(&keys), clock };
+        if let Some(witnesses) = &witnesses {
+            witnesses.recall(&folder, (&mut files, &mut book), (&facts, &capabilities)).await?;
+        }
+        let book = Arc::new(book);
         let engine = EngineHandle::start(&config, files, facts, capabilities, Arc::new(Metrics::default()))?;
         let (stop, stopping) = Stopping::channel();
         let reader = HeadsReader { book: Arc::clone(&book), cosigned: Arc::clone(&cosigned) };

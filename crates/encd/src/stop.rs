@@ -24,6 +24,8 @@ pub enum Exit {
     Refused = 77,
     /// The configuration or the data folder is unusable.
     Config = 78,
+    /// Told to stop before it was done; nothing that it had half made is left.
+    Interrupted = 130,
 }
 
 /// A failure at start, with a line that says how to mend it.

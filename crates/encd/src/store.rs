@@ -160,6 +160,13 @@ pub fn mark_restored(database: &Path) -> io::Result<()> {
 }
 
 impl Mark {
+    /// Marks the database as an older copy, as if it had been put back: somebody has seen more of what is in it.
+    pub fn fence(&mut self) -> io::Result<()> {
+        write_durably(&self.path, format!("{RESTORED}\n").as_bytes())?;
+        self.rolled_back = true;
+        Ok(())
+    }
+
     /// States outside the database how far it has come.
     pub fn write(&self, transactions: u64) -> io::Result<()> {
         write_durably(&self.path, format!("{transactions}\n").as_bytes())

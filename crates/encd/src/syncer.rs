@@ -46,6 +46,8 @@ pub struct Told {
     pub requests: usize,
     /// Where the shard's mark stands with it, if it wrote anything.
     pub wrote: Option<u64>,
+    /// When its COMMIT ended, if it wrote anything.
+    pub committed: Option<Instant>,
     /// Answers.
     pub replies: Vec<(oneshot::Sender<Reply>, Reply)>,
     /// Enclaves that have changed.
@@ -192,6 +194,9 @@ impl Syncer {
         self.progress.durable.send_replace(newest);
         let mut changed = Vec::new();
         for told in taken.drain(..) {
+            if let Some(committed) = told.committed {
+                self.shared.metrics.durable(committed.elapsed());
+            }
             for (reply, answer) in told.replies {
                 if reply.send(answer).is_err() {
                     tracing::trace!("nobody waits for an answer any more");
@@ -204,7 +209,10 @@ impl Syncer {
                 }
             }
             if let Some(outbound) = self.shared.outbound.get() {
-                told.fetches.into_iter().for_each(|fetch| outbound.submit(self.shard, fetch));
+                for fetch in told.fetches {
+                    self.shared.metrics.undelivered().sent(self.shard, fetch.id);
+                    outbound.submit(self.shard, fetch);
+                }
             }
         }
         changed.sort_unstable();

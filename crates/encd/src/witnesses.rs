@@ -7,6 +7,7 @@
 
 pub mod ask;
 pub mod cosigned;
+pub mod recall;
 
 use crate::config::Config;
 use crate::engine::EngineHandle;
@@ -153,6 +154,7 @@ impl Witnesses {
         let Some(shown) = log.newest(sources).await.filter(|shown| shown.checkpoint.size > 0) else { return };
         let shown = Arc::new(shown);
         let kept = sources.cosigned.lines(&shown);
+        let metrics = sources.engine.metrics();
         let mut lines: Vec<SignatureLine> = Vec::new();
         let mut asked = JoinSet::new();
         for (place, witness) in self.policy.witnesses().iter().enumerate() {
@@ -182,6 +184,12 @@ impl Witnesses {
                     *pause = Pause { until: Instant::now() + pause.next, next: (pause.next * 2).min(LAST_RETRY) };
                 }
             }
+        }
+        for witness in self.policy.witnesses().iter().filter(|witness| witness.url.is_some()) {
+            let signed = lines.iter().any(|line| witness.vkey.verify_cosignature(shown.note.text(), line).is_ok());
+            let size = if signed { shown.checkpoint.size } else { sources.cosigned.size_of(&shown, &witness.vkey) };
+            let behind = (shown.checkpoint.size.saturating_sub(size), signed);
+            metrics.witnesses().note(&witness.name, shown.checkpoint.origin.as_str(), behind);
         }
         let note = shown.with(lines);
         if !self.fail_closed || self.policy.is_met(&note) {

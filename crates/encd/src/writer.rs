@@ -390,7 +390,8 @@ impl Writer {
         self.reached += u64::from(wrote);
         self.shared.metrics.transaction(batch.len(), started.elapsed());
         self.paced_until = (batch.len() >= BUSY).then(|| started + PACE);
-        let told = Told { number, wrote: wrote.then_some(self.reached), ..self.gather_told(batch, ran) };
+        let (wrote, committed) = (wrote.then_some(self.reached), wrote.then(Instant::now));
+        let told = Told { number, wrote, committed, ..self.gather_told(batch, ran) };
         self.hand_on(told);
     }
 

@@ -138,6 +138,18 @@ impl Book {
         }
     }
 
+    /// Whether it is an older copy, which is not extended.
+    pub fn is_rolled_back(&self) -> bool {
+        self.rolled_back
+    }
+
+    /// Makes it one, for good: somebody has seen a larger log.
+    pub fn fence(&mut self) -> io::Result<()> {
+        write_durably(&self.mark, format!("{}\n", u64::MAX).as_bytes())?;
+        self.rolled_back = true;
+        Ok(())
+    }
+
     /// The newest head.
     pub fn head(&self) -> rusqlite::Result<Option<HeadsHead>> {
         newest(&self.lock())

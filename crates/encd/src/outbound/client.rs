@@ -1,4 +1,4 @@
-//! One POST to an address that a stranger has named.
+//! One request, a POST mostly, to an address that a stranger has named.
 //!
 //! The name is resolved once, every address it has is checked, and one of those is dialled: a name that changes its mind in between
 //! changes nothing.
@@ -111,10 +111,19 @@ impl Client {
 
     /// Posts a body of any type; answers as [`Client::post`] does.
     pub async fn send(&self, url: &str, posted: Posted) -> Result<(u16, Vec<u8>), NoAnswer> {
+        self.in_time(url, Some(posted)).await
+    }
+
+    /// Gets what is there; answers as [`Client::post`] does.
+    pub async fn get(&self, url: &str) -> Result<(u16, Vec<u8>), NoAnswer> {
+        self.in_time(url, None).await
+    }
+
+    async fn in_time(&self, url: &str, posted: Option<Posted>) -> Result<(u16, Vec<u8>), NoAnswer> {
         tokio::time::timeout(self.timeout, self.send_unhurried(url, posted)).await.unwrap_or(Err(NoAnswer::Timeout))
     }
 
-    async fn send_unhurried(&self, url: &str, posted: Posted) -> Result<(u16, Vec<u8>), NoAnswer> {
+    async fn send_unhurried(&self, url: &str, posted: Option<Posted>) -> Result<(u16, Vec<u8>), NoAnswer> {
         let target = Target::parse(url)?;
         let addresses = self.lookup(&target).await?;
         self.check(&target, &addresses)?;
@@ -128,8 +137,11 @@ impl Client {
             false => Line::over(stream).await,
         };
         let mut line = line.map_err(|_| NoAnswer::Http)?;
-        let answer = line.post_as(posted.content_type, &target.uri, posted.body, self.answer_len);
-        answer.await.map_err(|_| NoAnswer::Http)
+        let answer = match posted {
+            Some(posted) => line.post_as(posted.content_type, &target.uri, posted.body, self.answer_len).await,
+            None => line.get(&target.uri, self.answer_len).await,
+        };
+        answer.map_err(|_| NoAnswer::Http)
     }
 
     async fn lookup(&self, target: &Target) -> Result<Vec<SocketAddr>, NoAnswer> {

@@ -5,7 +5,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request, Uri, http::request};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -49,17 +49,17 @@ impl Line {
         body: Bytes,
         max_len: usize,
     ) -> hyper::Result<(u16, Vec<u8>)> {
+        let request = about(Method::POST, url).header(CONTENT_TYPE, content_type).body(Full::new(body));
+        self.send(request.expect(PARSED), max_len).await
+    }
+
+    /// Gets a URL of this peer; answers as [`Line::post`] does.
+    pub async fn get(&mut self, url: &Uri, max_len: usize) -> hyper::Result<(u16, Vec<u8>)> {
+        self.send(about(Method::GET, url).body(Full::default()).expect(PARSED), max_len).await
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>, max_len: usize) -> hyper::Result<(u16, Vec<u8>)> {
         self.requests.ready().await?;
-        let path = url.path_and_query().map_or("/", |path| path.as_str());
-        let host = url.authority().map_or("", |authority| authority.as_str());
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(path)
-            .header(HOST, host)
-            .header(USER_AGENT, concat!("encd/", env!("CARGO_PKG_VERSION")))
-            .header(CONTENT_TYPE, content_type)
-            .body(Full::new(body))
-            .expect("path and host are parts of a URL that was parsed");
         let answer = self.requests.send_request(request).await?;
         let status = answer.status().as_u16();
         Ok((status, read(answer.into_body(), max_len).await?))
@@ -69,6 +69,15 @@ impl Line {
     pub fn is_open(&self) -> bool {
         !self.requests.is_closed()
     }
+}
+
+const PARSED: &str = "path and host are parts of a URL that was parsed";
+
+fn about(method: Method, url: &Uri) -> request::Builder {
+    let path = url.path_and_query().map_or("/", |path| path.as_str());
+    let host = url.authority().map_or("", |authority| authority.as_str());
+    let agent = concat!("encd/", env!("CARGO_PKG_VERSION"));
+    Request::builder().method(method).uri(path).header(HOST, host).header(USER_AGENT, agent)
 }
 
 async fn read(mut body: Incoming, max_len: usize) -> hyper::Result<Vec<u8>> {

@@ -74,13 +74,7 @@ impl Asking<'_> {
     /// # Errors
     /// [`Unsigned`].
     pub async fn once(&mut self, shown: &Shown, proof: Vec<Hash>) -> Result<Option<SignatureLine>, Unsigned> {
-        if proof.len() > MAX_PROOF {
-            return Err(Unsigned::NoProof);
-        }
-        let request = AddCheckpoint { old_size: self.old, proof, note: shown.note.clone() };
-        let url = format!("{}/add-checkpoint", self.url.trim_end_matches('/'));
-        let posted = Posted { content_type: "text/plain; charset=utf-8", body: Bytes::from(request.to_string()) };
-        let (status, body) = self.client.send(&url, posted).await.map_err(Unsigned::NoAnswer)?;
+        let (status, body) = self.send(shown, proof).await?;
         match status {
             200 => {
                 let lines = parse_lines(&body).map_err(|_| Unsigned::Invalid)?;
@@ -99,6 +93,29 @@ impl Asking<'_> {
             },
             status => Err(Unsigned::Status(status)),
         }
+    }
+
+    /// The size that the witness has cosigned last: there is no other way to ask than to say that it was [`Asking::old`]. It is to be 0: a witness that has
+    /// never seen the log then cosigns the checkpoint, and any other tells the size.
+    ///
+    /// # Errors
+    /// [`Unsigned`].
+    pub async fn known(&self, shown: &Shown) -> Result<u64, Unsigned> {
+        match self.send(shown, Vec::new()).await? {
+            (200, _) => Ok(shown.checkpoint.size),
+            (409, body) => parse_size(&body).ok_or(Unsigned::Status(409)),
+            (status, _) => Err(Unsigned::Status(status)),
+        }
+    }
+
+    async fn send(&self, shown: &Shown, proof: Vec<Hash>) -> Result<(u16, Vec<u8>), Unsigned> {
+        if proof.len() > MAX_PROOF {
+            return Err(Unsigned::NoProof);
+        }
+        let request = AddCheckpoint { old_size: self.old, proof, note: shown.note.clone() };
+        let url = format!("{}/add-checkpoint", self.url.trim_end_matches('/'));
+        let posted = Posted { content_type: "text/plain; charset=utf-8", body: Bytes::from(request.to_string()) };
+        self.client.send(&url, posted).await.map_err(Unsigned::NoAnswer)
     }
 }
 

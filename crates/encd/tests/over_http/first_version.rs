@@ -134,7 +134,21 @@ fn upgraded_under_load() {
 fn restored_and_gone_on_from() {
     let (kept, scratch) = (Scratch::new("first-copy"), Scratch::new("first-back"));
     copied(&kept.0);
-    encd(&["restore", kept.0.to_str().expect("text")], &scratch.0).well();
+    gone_on_from(&kept.0, &scratch);
+}
+
+#[test]
+fn restored_from_one_file_and_gone_on_from() {
+    let (kept, scratch) = (Scratch::new("first-copied"), Scratch::new("first-file-back"));
+    copied(&kept.0);
+    let file = kept.0.join("first.tar");
+    encd(&["backup", file.to_str().expect("text")], &kept.0).well();
+    gone_on_from(&file, &scratch);
+}
+
+/// A copy is put back, serves, and goes on when its operator says so.
+fn gone_on_from(copy: &Path, scratch: &Scratch) {
+    encd(&["restore", copy.to_str().expect("text")], &scratch.0).well();
     let node = with_token(&scratch.0);
     all_receipts_verify(&node);
     let enclave = plain(&node);

@@ -1,6 +1,7 @@
 //! A node over real HTTP and real sockets, in this process and as one of its own.
 
 mod admission;
+mod archive;
 mod backup;
 mod envelope;
 mod fanout;
@@ -11,6 +12,7 @@ mod migrate;
 mod node;
 mod process;
 mod push;
+mod recall;
 mod tls;
 mod upkeep;
 mod websocket;

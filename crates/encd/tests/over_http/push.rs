@@ -1,6 +1,6 @@
 //! Push from a running node to a receiver on loopback: challenged, delivered in order, verified by its receiver.
 
-use crate::node::{Answer, Running, config, key, note, now, text};
+use crate::node::{Answer, Running, config, get, key, note, now, text};
 use protocol::commit::Draft;
 use protocol::push::{Payload, SignedDelivery};
 use protocol::schnorr::KeyPair;
@@ -11,22 +11,33 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
+use std::time::{Duration, Instant};
 
-/// An endpoint. It answers challenges and takes whatever it is sent.
+/// What an endpoint does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// It answers challenges and takes whatever it is sent.
+    Takes,
+    /// It does not know what a challenge is.
+    Forgets,
+    /// It answers challenges and takes nothing.
+    Fails,
+}
+
+/// An endpoint.
 struct Endpoint {
     address: SocketAddr,
     deliveries: Receiver<Json>,
 }
 
 impl Endpoint {
-    /// `answers`: whether it knows what a challenge is.
-    fn start(answers: bool) -> Endpoint {
+    fn start(manner: Manner) -> Endpoint {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
         let (taken, deliveries) = mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                serve(stream.expect("a connection"), answers, &taken);
+                serve(stream.expect("a connection"), manner, &taken);
             }
         });
         Endpoint { address, deliveries }
@@ -37,7 +48,7 @@ impl Endpoint {
     }
 }
 
-fn serve(stream: TcpStream, answers: bool, taken: &Sender<Json>) {
+fn serve(stream: TcpStream, manner: Manner, taken: &Sender<Json>) {
     let mut reader = BufReader::new(&stream);
     let mut len = 0;
     loop {
@@ -53,13 +64,15 @@ fn serve(stream: TcpStream, answers: bool, taken: &Sender<Json>) {
     reader.read_exact(&mut body).expect("a whole body");
     let body = json::parse(&body, json::MAX_DEPTH).expect("JSON is posted");
     let answer = match body.member("token") {
-        Some(token) if answers => Json::object([("token", token.clone())]).to_jcs(),
+        Some(token) if manner != Manner::Forgets => Json::object([("token", token.clone())]).to_jcs(),
         _ => "{}".to_owned(),
     };
+    let mut status = "200 OK";
     if body.member("type") != Some(&text("Challenge")) {
         taken.send(body).expect("the test listens");
+        status = if manner == Manner::Fails { "500 Internal Server Error" } else { status };
     }
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
     (&stream).write_all((head + &answer).as_bytes()).expect("the node reads");
 }
 
@@ -116,7 +129,7 @@ fn events_arrive_in_order_and_hold() {
     let node = pushing();
     let (owner, view) = (key(0x33), key(0x44));
     let enclave = create(&node, &owner, &view);
-    let endpoint = Endpoint::start(true);
+    let endpoint = Endpoint::start(Manner::Takes);
     let answer = register(&node, &enclave, &view, &endpoint.url());
     assert_eq!((answer.status, answer.text().as_str()), (200, "{\"ok\":true}"));
     for n in 0..20 {
@@ -144,7 +157,7 @@ fn an_endpoint_that_does_not_answer_its_challenge_is_none() {
     let node = pushing();
     let (owner, view) = (key(0x33), key(0x44));
     let enclave = create(&node, &owner, &view);
-    let endpoint = Endpoint::start(false);
+    let endpoint = Endpoint::start(Manner::Forgets);
     let answer = register(&node, &enclave, &view, &endpoint.url());
     assert_eq!((answer.status, answer.code().as_str()), (409, "bad_state"));
     let gone = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound");
@@ -157,7 +170,7 @@ fn without_the_flag_nothing_inside_is_reached() {
     let node = Running::start(config());
     let (owner, view) = (key(0x33), key(0x44));
     let enclave = create(&node, &owner, &view);
-    let endpoint = Endpoint::start(true);
+    let endpoint = Endpoint::start(Manner::Takes);
     assert_eq!(register(&node, &enclave, &view, &endpoint.url()).code(), "invalid_structure");
     let secure = endpoint.url().replacen("http", "https", 1);
     for url in [secure.as_str(), "https://localhost:1/", "https://10.0.0.1/", "https://[::1]/"] {
@@ -165,4 +178,54 @@ fn without_the_flag_nothing_inside_is_reached() {
         assert_eq!((answer.status, answer.code().as_str()), (409, "bad_state"), "{url}");
     }
     assert!(endpoint.deliveries.try_recv().is_err());
+}
+
+/// A sample of the node's metrics.
+fn sample(node: &Running, name: &str) -> f64 {
+    let text = get(&format!("http://{}/metrics", node.server().admin())).text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
+    line.unwrap_or_else(|| panic!("no {name}")).parse().expect("a number")
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn what_waits_for_an_endpoint_and_for_a_bundle_is_measured() {
+    let node = pushing();
+    let (owner, view) = (key(0x33), key(0x44));
+    assert_eq!(sample(&node, "encd_bundle_oldest_seconds"), 0.0);
+    let enclave = create(&node, &owner, &view);
+    let endpoint = Endpoint::start(Manner::Fails);
+    assert_eq!(register(&node, &enclave, &view, &endpoint.url()).status, 200);
+    assert_eq!((sample(&node, "encd_push_waiting"), sample(&node, "encd_push_oldest_seconds")), (0.0, 0.0));
+    for n in 0..3 {
+        assert_eq!(node.commit(&note(&owner, enclave, &n.to_string())).status, 200);
+    }
+    endpoint.deliveries.recv().expect("it is tried");
+    until("it waits", || sample(&node, "encd_push_waiting") == 1.0);
+    until("it grows old", || sample(&node, "encd_push_oldest_seconds") > 0.5);
+    until("a bundle is open", || {
+        assert_eq!(node.commit(&note(&owner, enclave, "again")).status, 200);
+        sample(&node, "encd_bundle_oldest_seconds") > 0.0
+    });
+    until("the bundle closes", || sample(&node, "encd_bundle_oldest_seconds") == 0.0);
+    for stage in ["admit", "queue", "transaction", "durable", "commit"] {
+        assert!(sample(&node, &format!("encd_{stage}_seconds_count")) >= 3.0, "{stage}");
+    }
+}
+
+#[test]
+fn connections_are_those_that_there_are() {
+    let node = pushing();
+    assert_eq!(sample(&node, "encd_connections"), 0.0, "the operator's own is none of them");
+    let open: Vec<_> = (0..3).map(|_| TcpStream::connect(node.server().public()[0]).expect("taken")).collect();
+    until("each counts", || sample(&node, "encd_connections") == 3.0);
+    drop(open);
+    until("none is left", || sample(&node, "encd_connections") == 0.0);
 }

@@ -5,13 +5,14 @@ use crate::first_version::copied;
 use crate::process::{Scratch, command, refused, start};
 use encd::check;
 use encd::config::Config;
+use encd::interrupt::Interrupt;
 use rusqlite::Connection;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 fn check(folder: &Path) -> check::Report {
-    check::run(folder, &Config::default(), &mut |_| ()).expect("the store can be read")
+    check::run(folder, &Config::default(), &Interrupt::default(), &mut |_| ()).expect("the store can be read")
 }
 
 /// The shard that holds the enclave with most events.
