@@ -63,7 +63,7 @@ const QUESTIONS: &[(&str, &str, Question)] = &[
     ("close-bundle", "POST …/close-bundle", |_, enclave| shown(enclave.close_bundle())),
     ("Manifest", "GET …/info/manifest", |_, enclave| shown(enclave.manifest_again().map(|served| served.event))),
     ("Manifest at the first visit", "GET …/info/manifest", |_, enclave| {
-        let opened = Enclave::open(enclave.node(), enclave.id(), None, MemoryStore::shared())?;
+        let opened = Enclave::open(&enclave.node(), enclave.id(), None, MemoryStore::shared())?;
         Ok(format!("{:?}", opened.pin()))
     }),
     ("events", "POST /", |_, enclave| shown(enclave.query(&first_notes()))),

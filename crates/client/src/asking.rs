@@ -1,11 +1,12 @@
 //! Requests that say who asks: sessions, made and renewed as needed, and the encrypted transport.
 
-use crate::enclave::{Enclave, HeldSession};
+use crate::enclave::Enclave;
 use crate::error::{Answer, Error, Falsehood};
 use crate::identity::fill_random;
 use crate::link::Reply;
+use crate::place::HeldSession;
 use protocol::json::{self, MAX_DEPTH};
-use protocol::session::Session;
+use protocol::session::{Session, SessionToken};
 use protocol::transport::{Nonce, OpenedRequest, SealedResponse, TransportKeys};
 use protocol::{Json, PublicKey};
 use std::sync::PoisonError;
@@ -29,14 +30,17 @@ pub(crate) enum Route {
 impl Enclave {
     /// Sends an object with who asks, and gives the JSON of the answer. Without an identity it is a stranger's question.
     pub(crate) fn ask(&self, route: Route, members: Vec<(&str, Json)>, answer: Answer) -> Result<Json, Error> {
+        self.go_on_if_known()?;
+        self.at_home(|| self.ask_here(route, members.clone(), answer))
+    }
+
+    fn ask_here(&self, route: Route, mut members: Vec<(&str, Json)>, answer: Answer) -> Result<Json, Error> {
         if self.sealed && self.identity.is_some() && !matches!(route, Route::PlainAction(_)) {
-            let mut members = members;
             if let Route::Action(action) = route {
                 members.push(("action", Json::from(action)));
             }
             return self.ask_sealed(Json::object(members), answer);
         }
-        let mut members = members;
         if let Some((from, token)) = self.plain_session()? {
             members.push(("from", Json::from(from.hex())));
             members.push(("session", Json::from(token)));
@@ -48,17 +52,33 @@ impl Enclave {
             }
             Route::Action(action) | Route::PlainAction(action) => self.path(action),
         };
-        self.node.post(&path, &Json::object(members))?.json(answer)
+        self.node().post(&path, &Json::object(members))?.json(answer)
     }
 
     /// Sends a request inside the encrypted transport.
     pub(crate) fn ask_sealed(&self, request: Json, answer: Answer) -> Result<Json, Error> {
-        let (keys, from, token) = self.sealing_keys()?;
+        let sequencer = self.key_here()?;
+        self.exchange_sealed(self.sealing_keys(sequencer)?, request, answer)
+    }
+
+    /// The same with a session of its own, for a key that nothing has proved.
+    pub(crate) fn ask_sealed_to(&self, session: &Session, key: PublicKey, request: Json) -> Result<Json, Error> {
+        let from = self.identity.as_ref().ok_or(Error::NoIdentity)?.public();
+        let keys = TransportKeys::for_client(session, &key, &self.id()).ok_or(Falsehood::Shape(Answer::Enclave))?;
+        self.exchange_sealed((keys, from, session.encrypted), request, Answer::Events)
+    }
+
+    fn exchange_sealed(
+        &self,
+        (keys, from, token): (TransportKeys, PublicKey, SessionToken),
+        request: Json,
+        answer: Answer,
+    ) -> Result<Json, Error> {
         let mut nonce = Nonce([0; 24]);
         fill_random(&mut nonce.0)?;
-        let plaintext = OpenedRequest { time: self.node.now(), request }.to_plaintext();
+        let plaintext = OpenedRequest { time: self.node().now(), request }.to_plaintext();
         let sealed = keys.seal_query(&from, &token, nonce, plaintext.as_bytes());
-        let reply = self.node.post("/", &sealed.to_json())?;
+        let reply = self.node().post("/", &sealed.to_json())?;
         let shape = || Falsehood::Shape(Answer::Envelope);
         let value = json::parse(&reply.body, MAX_DEPTH).map_err(|_| shape())?;
         // Only what could not be opened is refused in the clear, and then the session is at fault.
@@ -103,9 +123,9 @@ impl Enclave {
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn sealing_keys(&self) -> Result<(TransportKeys, PublicKey, protocol::session::SessionToken), Error> {
+    fn sealing_keys(&self, sequencer: PublicKey) -> Result<(TransportKeys, PublicKey, SessionToken), Error> {
         let from = self.identity.as_ref().ok_or(Error::NoIdentity)?.public();
-        let (sequencer, id) = (self.sequencer(), self.id());
+        let id = self.id();
         let made = self.with_session(|session| {
             TransportKeys::for_client(session, &sequencer, &id).map(|keys| (keys, session.encrypted))
         })?;
@@ -113,11 +133,11 @@ impl Enclave {
         Ok((keys, from, token))
     }
 
-    /// The session for the present sequencer, made again when it nears its end.
+    /// The session for the key of the node that is asked, made again when it nears its end.
     fn with_session<T>(&self, take: impl FnOnce(&Session) -> T) -> Result<T, Error> {
         let identity = self.identity.as_ref().ok_or(Error::NoIdentity)?;
-        let sequencer = self.sequencer();
-        let now_secs = self.node.now() / 1000;
+        let sequencer = self.key_here()?;
+        let now_secs = self.node().now() / 1000;
         let mut held = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let usable = held.as_ref().filter(|held| {
             let ends = u64::from(held.session.plain.expires_secs());

@@ -72,7 +72,7 @@ impl Enclave {
         let mut entries = Vec::new();
         for index in 0..size.div_ceil(u64::from(FULL_WIDTH)) {
             let Some(tile) = TilePath::in_log(TileKind::Entries, index, size) else { break };
-            let bytes = self.node.link.get(&self.path(&tile.to_string()), &[])?.bytes()?;
+            let bytes = self.node().link.get(&self.path(&tile.to_string()), &[])?.bytes()?;
             let rows = entry_bundle::decode(&bytes, tile.width()).map_err(|_| Falsehood::Proof(Answer::Inclusion))?;
             for row in rows {
                 let bytes: Option<&[u8; ENTRY_LEN]> = row.try_into().ok();
@@ -91,12 +91,14 @@ impl Enclave {
     /// # Errors
     /// [`Error::Refused`]; [`Error::False`] if it does not replay, or is smaller than what was seen before.
     pub fn snapshot(&self) -> Result<(Vec<u8>, Audited), Error> {
-        let headers = self.session_headers()?;
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let path = self.path("snapshot");
-        let (method, content_type, body) = (Method::GET, None, &[][..]);
-        let asked = Asked { method, path: &path, headers: &headers, content_type, body, max_answer: MAX_SNAPSHOT_LEN };
-        let bytes = self.node.link.send(&asked)?.bytes()?;
+        let bytes = self.at_home(|| {
+            let headers = self.session_headers()?;
+            let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let (method, content_type, body, max_answer) = (Method::GET, None, &[][..], MAX_SNAPSHOT_LEN);
+            let asked = Asked { method, path: &path, headers: &headers, content_type, body, max_answer };
+            self.node().link.send(&asked)?.bytes()
+        })?;
         let snapshot = Snapshot::read(&bytes).map_err(|_| Falsehood::Shape(Answer::Snapshot))?;
         let head = self.accept(snapshot.sth)?;
         let mut audited = replay_snapshot(&snapshot, &pin_of(&self.pin()))?;

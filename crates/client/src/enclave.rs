@@ -1,63 +1,27 @@
 //! A handle on one enclave at one node, for one identity or none.
 
 use crate::error::{Answer, Error, Falsehood};
-use crate::filter::Filter;
 use crate::identity::Identity;
 use crate::node::Node;
 use crate::pin::{Pin, Trust};
+use crate::place::{HeldSession, Place};
 use crate::store::Store;
 use protocol::fields::Fields;
-use protocol::session::Session;
 use protocol::{EnclaveId, Event, Json, PublicKey, Receipt};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An enclave that is pinned: nothing that its node says is returned before it was checked against the pin.
 pub struct Enclave {
-    pub(crate) node: Node,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) identity: Option<Identity>,
     pub(crate) sealed: bool,
     pub(crate) session: Mutex<Option<HeldSession>>,
+    pub(crate) following: bool,
     id: EnclaveId,
     pin: Mutex<Pin>,
-}
-
-/// A session and the sequencer key that it was made for.
-pub(crate) struct HeldSession {
-    pub sequencer: PublicKey,
-    pub session: Session,
-}
-
-/// `info/enclave`: the node's word, but for what the pin says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EnclaveInfo {
-    /// The key that sequences now.
-    pub sequencer: PublicKey,
-    /// Verifier key of the log's checkpoints, once there is one.
-    pub log_vkey: Option<String>,
-    /// Whether the id is the Manifest's own.
-    pub bound: bool,
-    /// Whether this node sequences it.
-    pub live: bool,
-    /// `active`, `paused`, `terminated` or `migrated`.
-    pub status: String,
-    /// Closed bundles.
-    pub tree_size: u64,
-    /// What only readers are told.
-    pub inside: Option<EnclaveInside>,
-}
-
-/// The part of `info/enclave` for those who may read something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EnclaveInside {
-    /// The last event's place.
-    pub last_seq: u64,
-    /// Events in no closed bundle yet.
-    pub open_events: u64,
-    /// Gates by alias.
-    pub gates: Vec<(String, bool)>,
-    /// Events by type.
-    pub counts: Vec<(String, u64)>,
+    /// The node that the caller named.
+    origin: Node,
+    place: Mutex<Place>,
 }
 
 impl Enclave {
@@ -75,7 +39,7 @@ impl Enclave {
             Some(pin) => pin,
             None => keep_new_pin(store.as_ref(), ask_manifest(node, id, None)?.0)?,
         };
-        Ok(Enclave::of(node, pin, identity, store))
+        Enclave::of(node, pin, identity, store).where_it_went()
     }
 
     /// Opens an enclave of any id on the word of somebody trusted, who named its Manifest and its sequencer.
@@ -94,12 +58,14 @@ impl Enclave {
             Some(_) => return Err(Falsehood::OtherManifest.into()),
             None => keep_new_pin(store.as_ref(), ask_manifest(node, id, Some(trust))?.0)?,
         };
-        Ok(Enclave::of(node, pin, identity, store))
+        Enclave::of(node, pin, identity, store).where_it_went()
     }
 
     pub(crate) fn of(node: &Node, pin: Pin, identity: Option<Identity>, store: Arc<dyn Store>) -> Enclave {
-        let (id, node) = (pin.enclave(), node.clone());
-        Enclave { node, store, identity, sealed: false, session: Mutex::new(None), id, pin: Mutex::new(pin) }
+        let (id, origin) = (pin.enclave(), node.clone());
+        let place = Mutex::new(Place::of(node.clone()));
+        let (pin, session) = (Mutex::new(pin), Mutex::new(None));
+        Enclave { store, identity, sealed: false, session, following: true, id, pin, origin, place }
     }
 
     /// The same enclave, whose requests go sealed to the sequencer's key from here on. Commits, Queries, Pulls and proofs are hidden
@@ -112,7 +78,19 @@ impl Enclave {
     /// The same enclave for another identity.
     pub fn for_identity(&self, identity: Option<Identity>) -> Enclave {
         let pin = self.pin();
-        Enclave::of(&self.node, pin, identity, Arc::clone(&self.store)).sealed(self.sealed)
+        let other = Enclave::of(&self.origin, pin, identity, Arc::clone(&self.store));
+        *other.lock_place() = self.lock_place().clone();
+        Enclave { following: self.following, ..other.sealed(self.sealed) }
+    }
+
+    /// The same enclave, which stays with the node that it was opened at. Else it goes on by itself at the node that a verified Migrate names, once
+    /// the one at hand has handed it over.
+    pub fn staying(mut self) -> Enclave {
+        self.following = false;
+        if self.node().url() != self.origin.url() {
+            *self.lock_place() = Place::of(self.origin.clone());
+        }
+        self
     }
 
     /// Its id.
@@ -120,9 +98,9 @@ impl Enclave {
         self.id
     }
 
-    /// The node.
-    pub fn node(&self) -> &Node {
-        &self.node
+    /// The node that is asked: the one it was opened at, until the enclave moves.
+    pub fn node(&self) -> Node {
+        self.lock_place().node.clone()
     }
 
     /// The identity's public key.
@@ -148,7 +126,7 @@ impl Enclave {
         let pin = self.pin();
         let kept = pin.event();
         let trust = Trust { manifest: kept.hash, sequencer: kept.position.sequencer };
-        let (again, sequencer) = ask_manifest(&self.node, self.id, Some(&trust))?;
+        let (again, sequencer) = ask_manifest(&self.node(), self.id, Some(&trust))?;
         // Two Manifest events of one commit differ in what the sequencer signed: it has said two things of seq 0.
         if again.event() != kept {
             return Err(Falsehood::OtherManifest.into());
@@ -156,57 +134,16 @@ impl Enclave {
         Ok(ServedManifest { event: kept.clone(), sequencer })
     }
 
-    /// Asks for the status.
-    ///
-    /// # Errors
-    /// [`Error::Refused`], [`Error::False`], what the network says.
-    pub fn info(&self) -> Result<EnclaveInfo, Error> {
-        let headers = self.session_headers()?;
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let value = self.node.link.get(&self.path("info/enclave"), &headers)?.json(Answer::Enclave)?;
-        let (id, info) = parse_info(value).map_err(|_| Falsehood::Shape(Answer::Enclave))?;
-        if id != self.id {
-            return Err(Falsehood::OtherEnclave(id).into());
-        }
-        if info.bound != self.lock_pin().bound() {
-            return Err(Falsehood::Shape(Answer::Enclave).into());
-        }
-        Ok(info)
-    }
-
     pub(crate) fn path(&self, action: &str) -> String {
         format!("/enclaves/{}/{action}", self.id)
     }
 
+    pub(crate) fn lock_place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn lock_pin(&self) -> MutexGuard<'_, Pin> {
         self.pin.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes up a Migrate, which is verified at its place.
-    pub(crate) fn follow(&self, migrate: &Event) -> Result<(), Error> {
-        let mut pin = self.lock_pin();
-        if pin.follow(migrate)? {
-            self.store.keep_pin(&pin)?;
-        }
-        Ok(())
-    }
-
-    /// Makes sure that a key which signed for this place is the enclave's sequencer there; Migrates not known yet are asked for.
-    pub(crate) fn check_sequencer(&self, seq: u64, found: PublicKey) -> Result<(), Error> {
-        if self.lock_pin().sequencers().at(seq) == found {
-            return Ok(());
-        }
-        self.learn_migrates()?;
-        if self.lock_pin().sequencers().at(seq) == found {
-            return Ok(());
-        }
-        Err(Falsehood::OtherSequencer { seq, found }.into())
-    }
-
-    /// Reads all Migrates that may be read, each signed by the sequencer that the one before names.
-    pub(crate) fn learn_migrates(&self) -> Result<(), Error> {
-        let page = self.ask_page(&Filter::of_type("Migrate"))?;
-        page.events.iter().try_for_each(|migrate| self.follow(migrate))
     }
 }
 
@@ -250,50 +187,4 @@ pub(crate) fn ask_manifest(node: &Node, id: EnclaveId, trust: Option<&Trust>) ->
         return Err(shape().into());
     }
     Ok((pin, sequencer))
-}
-
-fn parse_info(value: Json) -> Result<(EnclaveId, EnclaveInfo), protocol::Rejection> {
-    let mut fields = Fields::of(value)?;
-    let id = EnclaveId(fields.hex("enclave")?);
-    let flag = |value: Json| match value {
-        Json::Bool(flag) => Ok(flag),
-        _ => Err(protocol::fields::wrong("info")),
-    };
-    let text = |value: Json| match value {
-        Json::Text(text) => Ok(text),
-        _ => Err(protocol::fields::wrong("log_vkey")),
-    };
-    let inside = match fields.optional("last_seq") {
-        None => None,
-        Some(last_seq) => Some(EnclaveInside {
-            last_seq: last_seq.as_uint().ok_or(protocol::fields::wrong("last_seq"))?,
-            open_events: fields.uint("open_events")?,
-            gates: members(fields.required("gates")?)?
-                .into_iter()
-                .map(|(alias, open)| Ok((alias, flag(open)?)))
-                .collect::<Result<_, protocol::Rejection>>()?,
-            counts: members(fields.required("counts")?)?
-                .into_iter()
-                .map(|(name, count)| Ok((name, count.as_uint().ok_or(protocol::fields::wrong("counts"))?)))
-                .collect::<Result<_, protocol::Rejection>>()?,
-        }),
-    };
-    let info = EnclaveInfo {
-        sequencer: PublicKey(fields.hex("sequencer")?),
-        log_vkey: fields.optional("log_vkey").map(text).transpose()?,
-        bound: flag(fields.required("bound")?)?,
-        live: flag(fields.required("live")?)?,
-        status: fields.text("status")?,
-        tree_size: fields.uint("tree_size")?,
-        inside,
-    };
-    fields.finish()?;
-    Ok((id, info))
-}
-
-fn members(value: Json) -> Result<Vec<(String, Json)>, protocol::Rejection> {
-    match value {
-        Json::Object(members) => Ok(members),
-        _ => Err(protocol::fields::wrong("info")),
-    }
 }

@@ -1,5 +1,7 @@
 //! What can go wrong, closed, and what to do about each.
 
+use crate::migration::MigrationFault;
+use crate::moving::{Moving, Why};
 use crate::refusal::Refusal;
 use core::fmt;
 use protocol::event::EventError;
@@ -25,6 +27,10 @@ pub enum Error {
     Undecided(CommitHash),
     /// The node has refused.
     Refused(Box<Refusal>),
+    /// The enclave was handed to another node, and is not to be had there.
+    Moving(Box<Moving>),
+    /// A move to another node cannot be made, or went otherwise.
+    Migration(MigrationFault),
     /// The answer does not hold. Nothing of it was kept or returned.
     False(Falsehood),
     /// The enclave's id proves nothing about who made it, and the caller has pinned neither its Manifest nor its sequencer.
@@ -68,6 +74,13 @@ pub enum Falsehood {
         seq: u64,
         /// The key.
         found: PublicKey,
+    },
+    /// The node that an enclave was handed to, or that serves it, has a key that the chain of Migrates does not lead to.
+    NotTheSuccessor {
+        /// The node's.
+        claimed: PublicKey,
+        /// The one that sequences, by what was verified.
+        proved: PublicKey,
     },
     /// The Manifest is not the one that the id names or that was pinned.
     OtherManifest,
@@ -213,9 +226,11 @@ impl Error {
     pub fn code(&self) -> Option<Code> {
         match self {
             Error::Refused(refusal) => Some(refusal.code),
+            Error::Moving(_) => Some(Code::EnclaveMigrated),
             Error::Address(_)
             | Error::Unreachable { .. }
             | Error::Undecided(_)
+            | Error::Migration(_)
             | Error::False(_)
             | Error::Unbound(_)
             | Error::NoIdentity
@@ -234,6 +249,12 @@ impl Error {
             Error::Unreachable { sent: true, .. } => "Try again; if it goes on, ask the node's operator.",
             Error::Undecided(_) => "Send the same commit again: it is stored once, however often it is sent.",
             Error::Refused(refusal) => refusal.code.message(),
+            Error::Moving(moving) => match moving.why {
+                Why::Unsaid => "Ask an owner of the enclave where its node is.",
+                Why::Plain => "Ask an owner of the enclave for the node's https address.",
+                Why::NotYet | Why::Answer(_) => "Try again in a while; if it goes on, ask an owner of the enclave.",
+            },
+            Error::Migration(fault) => fault.advice(),
             Error::False(_) => {
                 "Do not act on this answer. Keep what was kept of this enclave, ask another client what it sees, and ask the operator."
             }
@@ -256,6 +277,8 @@ impl fmt::Display for Error {
             Error::Unreachable { url, cause, .. } => write!(f, "no answer from {url}: {cause}"),
             Error::Undecided(hash) => write!(f, "the fate of commit {hash} is not known"),
             Error::Refused(refusal) => write!(f, "refused: {refusal}"),
+            Error::Moving(moving) => moving.fmt(f),
+            Error::Migration(fault) => fault.fmt(f),
             Error::False(falsehood) => write!(f, "the answer does not hold: {falsehood}"),
             Error::Unbound(id) => write!(f, "the id {id} is unbound: nothing proves who made it"),
             Error::NoIdentity => f.write_str("this needs an identity"),
@@ -275,6 +298,8 @@ impl std::error::Error for Error {
             | Error::Unreachable { .. }
             | Error::Undecided(_)
             | Error::Refused(_)
+            | Error::Moving(_)
+            | Error::Migration(_)
             | Error::False(_)
             | Error::Unbound(_)
             | Error::NoIdentity
@@ -300,6 +325,9 @@ impl fmt::Display for Falsehood {
             Falsehood::Receipt(fault) => write!(f, "receipt: {}", event_fault(*fault)),
             Falsehood::OtherSequencer { seq, found } => {
                 write!(f, "event {seq} is signed by {found}, not the enclave's sequencer there")
+            }
+            Falsehood::NotTheSuccessor { claimed, proved } => {
+                write!(f, "the node's key is {claimed}, and the Migrates lead to {proved}")
             }
             Falsehood::OtherManifest => f.write_str("the Manifest is not the one that the id names"),
             Falsehood::Manifest(rejection) => write!(f, "the Manifest breaks a rule ({:?})", rejection.detail),

@@ -10,7 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// Keeps `<root>/<enclave id>/pin.json`, `sth.json`, `receipts.ndjson` and `evidence-<n>.json`. Several processes may share it.
+/// Keeps `<root>/<enclave id>/pin.json`, `sth.json`, `receipts.ndjson`, `moves.json` and `evidence-<n>.json`. Several processes may share it.
 pub struct FolderStore {
     root: PathBuf,
 }
@@ -41,8 +41,13 @@ impl FolderStore {
         Ok(ids)
     }
 
+    /// Where what is kept of an enclave lies.
+    pub fn folder(&self, enclave: &EnclaveId) -> PathBuf {
+        self.root.join(enclave.hex())
+    }
+
     fn path(&self, enclave: &EnclaveId, file: &str) -> PathBuf {
-        self.root.join(enclave.hex()).join(file)
+        self.folder(enclave).join(file)
     }
 
     fn read(&self, enclave: &EnclaveId, file: &str) -> Result<Option<(PathBuf, Json)>, Error> {
@@ -52,6 +57,14 @@ impl FolderStore {
             Ok(value) => Ok(Some((path, value))),
             Err(_) => Err(Error::Damaged(path)),
         }
+    }
+
+    /// Addresses that the enclave has left, and where it went from each.
+    fn moves(&self, enclave: &EnclaveId) -> Result<Vec<(String, String)>, Error> {
+        let Some((path, value)) = self.read(enclave, "moves.json")? else { return Ok(Vec::new()) };
+        let Json::Object(moves) = value else { return Err(Error::Damaged(path)) };
+        let moves = moves.into_iter().map(|(from, to)| Some((from, to.as_text()?.to_owned())));
+        moves.collect::<Option<_>>().ok_or(Error::Damaged(path))
     }
 
     /// Holds the enclave's folder while something in it is read and replaced; released when dropped.
@@ -131,6 +144,21 @@ impl Store for FolderStore {
         let free = (0..).map(|number: u32| self.path(enclave, &format!("evidence-{number}.json")));
         let path = free.into_iter().find(|path| !path.exists()).expect("numbers do not run out");
         replace_file(&path, evidence.to_jcs().as_bytes())?;
+        drop(lock);
+        Ok(())
+    }
+
+    fn moved(&self, enclave: &EnclaveId, from: &str) -> Result<Option<String>, Error> {
+        Ok(self.moves(enclave)?.into_iter().find_map(|(known, to)| (known == from).then_some(to)))
+    }
+
+    fn keep_move(&self, enclave: &EnclaveId, from: &str, to: &str) -> Result<(), Error> {
+        let lock = self.lock(enclave)?;
+        let mut moves = self.moves(enclave)?;
+        moves.retain(|(known, _)| known != from && known != to);
+        moves.push((from.into(), to.into()));
+        let moves = moves.into_iter().map(|(from, to)| (from, Json::from(to)));
+        replace_file(&self.path(enclave, "moves.json"), Json::object(moves).to_jcs().as_bytes())?;
         drop(lock);
         Ok(())
     }

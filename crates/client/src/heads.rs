@@ -50,7 +50,21 @@ impl Enclave {
     /// # Errors
     /// [`Error::False`]: not signed by the sequencer, a smaller tree, a rewritten log.
     pub fn sth(&self) -> Result<Head, Error> {
-        let value = self.node.link.get(&self.path("sth"), &[])?.json(Answer::Sth)?;
+        self.go_on_if_known()?;
+        let head = self.sth_here()?;
+        if head.fresh || !self.following {
+            return Ok(head);
+        }
+        // A node that has handed the enclave over signs no newer head of it.
+        match self.go_on() {
+            Ok(true) => self.sth_here(),
+            Ok(false) | Err(Error::Moving(_) | Error::Refused(_) | Error::Unreachable { .. }) => Ok(head),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn sth_here(&self) -> Result<Head, Error> {
+        let value = self.node().link.get(&self.path("sth"), &[])?.json(Answer::Sth)?;
         let sth = Sth::from_json(value).map_err(|_| Falsehood::Shape(Answer::Sth))?;
         self.accept(sth)
     }
@@ -80,7 +94,7 @@ impl Enclave {
     pub fn prove_consistency(&self, older: &VerifiedSth, newer: &VerifiedSth) -> Result<ConsistencyAnswer, Error> {
         let (kept, shown) = (older.sth().tree_size, newer.sth().tree_size);
         let path = self.path(&format!("consistency?from={kept}&to={shown}"));
-        let value = self.node.link.get(&path, &[])?.json(Answer::Consistency)?;
+        let value = self.node().link.get(&path, &[])?.json(Answer::Consistency)?;
         let answer = ConsistencyAnswer::from_json(value).map_err(|_| Falsehood::Shape(Answer::Consistency))?;
         answer.verify(older, newer).map_err(|_| Falsehood::Rewritten { kept, shown })?;
         Ok(answer)
@@ -101,7 +115,7 @@ impl Enclave {
     /// # Errors
     /// [`Falsehood::Checkpoint`].
     pub fn checkpoint_by(&self, log_vkey: &str, head: &Head) -> Result<ProvenCheckpoint, Error> {
-        let bytes = self.node.link.get(&self.path("checkpoint"), &[])?.bytes()?;
+        let bytes = self.node().link.get(&self.path("checkpoint"), &[])?.bytes()?;
         let (note, checkpoint) = self.read_checkpoint(&bytes, log_vkey).ok_or(Falsehood::Checkpoint)?;
         // A bundle may have closed between the two questions: then the older must be a beginning of the newer.
         self.check_same_or_beginning(&checkpoint, head)?;
@@ -111,7 +125,7 @@ impl Enclave {
     /// Checks a head that came in an answer, and keeps it.
     pub(crate) fn accept(&self, sth: Sth) -> Result<Head, Error> {
         let head = self.verify_head(sth)?;
-        let own = self.node.now();
+        let own = self.node().now();
         if sth.timestamp > own + CLOCK_TOLERANCE_MS {
             return Err(Falsehood::Clock { given: sth.timestamp, own }.into());
         }
@@ -194,7 +208,7 @@ impl Enclave {
             return if known { self.check_beginning(checkpoint, &newer) } else { Err(Falsehood::Checkpoint.into()) };
         }
         let path = self.path(&format!("consistency?from={}&to={shown}", checkpoint.size));
-        let value = self.node.link.get(&path, &[])?.json(Answer::Consistency)?;
+        let value = self.node().link.get(&path, &[])?.json(Answer::Consistency)?;
         let answer = ConsistencyAnswer::from_json(value).map_err(|_| Falsehood::Shape(Answer::Consistency))?;
         let newer = &head.sth.sth().root_hash;
         merkle::log::verify_consistency(checkpoint.size, shown, &answer.path, &checkpoint.root, newer)

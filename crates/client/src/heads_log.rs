@@ -44,7 +44,7 @@ impl Enclave {
     /// [`Error::Refused`] with `not_found` while no head of the enclave is published there; [`Falsehood::Unwitnessed`]; [`Error::False`].
     pub fn prove_heads(&self, trust: HeadsTrust<'_>) -> Result<ProvenHeads, Error> {
         let path = format!("/heads/proof?enclave={}", self.id());
-        let value = self.node.link.get(&path, &[])?.json(Answer::Heads)?;
+        let value = self.node().link.get(&path, &[])?.json(Answer::Heads)?;
         let answer = HeadsAnswer::from_json(value).map_err(|_| Falsehood::Shape(Answer::Heads))?;
         let note = Note::parse(answer.checkpoint.as_bytes()).map_err(|_| Falsehood::Proof(Answer::Heads))?;
         let checkpoint = open(&note, trust.log).ok_or(Falsehood::Proof(Answer::Heads))?;

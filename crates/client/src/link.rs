@@ -81,6 +81,12 @@ impl Link {
         &self.base
     }
 
+    /// Whether nobody on the way reads along: TLS, or this machine.
+    pub fn is_private(&self) -> bool {
+        let uri: Option<ureq::http::Uri> = self.base.parse().ok();
+        uri.is_some_and(|uri| uri.scheme_str() == Some("https") || uri.host().is_some_and(is_loopback))
+    }
+
     /// The same connections, with a token in each request.
     pub fn with_bearer(self, token: &str) -> Link {
         Link { bearer: Some(token.into()), ..self }

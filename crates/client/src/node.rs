@@ -71,6 +71,13 @@ impl Node {
         Node { link: self.link.with_bearer(token), ..self }
     }
 
+    /// A node at another address, asked by the same clock and under the same name; a token of this one is not taken along.
+    pub(crate) fn elsewhere(&self, url: &str) -> Result<Node, Error> {
+        let node = Node { link: Link::new(url)?, clock: Arc::clone(&self.clock) };
+        node.link.name_caller(&self.link.caller());
+        Ok(node)
+    }
+
     /// Its address, without a slash at its end.
     pub fn url(&self) -> &str {
         self.link.base()

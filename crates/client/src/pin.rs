@@ -100,7 +100,7 @@ impl Pin {
             return Err(Falsehood::Equivocation { at: seq }.into());
         }
         let of_this_log = migrate.enclave == self.enclave && migrate.event_type == "Migrate";
-        let next = new_sequencer(migrate).filter(|next| of_this_log && *next != found);
+        let next = handed_to(migrate).filter(|next| of_this_log && *next != found);
         self.sequencers.hand_over(seq, next.ok_or(Falsehood::Shape(Answer::Events))?);
         self.migrates.push(migrate.clone());
         Ok(true)
@@ -134,7 +134,8 @@ impl Pin {
     }
 }
 
-fn new_sequencer(migrate: &Event) -> Option<PublicKey> {
+/// The key that a Migrate names.
+pub(crate) fn handed_to(migrate: &Event) -> Option<PublicKey> {
     let Content::Present(text) = &migrate.content else { return None };
     let content = json::parse(text.as_bytes(), MAX_DEPTH).ok()?;
     let key = content.member("new_sequencer").and_then(Json::as_text)?;

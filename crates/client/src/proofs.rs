@@ -67,7 +67,7 @@ impl Enclave {
     /// [`Falsehood::Overdue`], [`Falsehood::Dropped`], as for [`Enclave::prove_event`].
     pub fn check_newest_receipt(&self) -> Result<Option<ProvenEvent>, Error> {
         let promise_ms = self.promise_ms();
-        let now = self.node.now();
+        let now = self.node().now();
         let kept = self.store.receipts(&self.id())?;
         let due = kept.iter().filter(|receipt| receipt.position.timestamp + promise_ms < now);
         let Some(receipt) = due.max_by_key(|receipt| receipt.position.seq) else { return Ok(None) };

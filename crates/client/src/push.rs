@@ -55,10 +55,10 @@ impl Enclave {
     }
 
     fn check_delivery(&self, signed: SignedDelivery, own_url: &str) -> Result<Delivery, Error> {
-        if self.pin().sequencers().newest() != signed.seq_pub {
+        if !self.pin().sequencers().contains(&signed.seq_pub) {
             self.learn_migrates()?;
         }
-        let (pin, now) = (self.pin(), self.node.now());
+        let (pin, now) = (self.pin(), self.node().now());
         let delivery = signed.verify(&self.id(), pin.sequencers(), own_url, now);
         let delivery = delivery.map_err(|error| delivery_falsehood(error, &signed, now))?;
         Ok(delivery.clone())

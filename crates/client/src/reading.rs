@@ -159,7 +159,8 @@ fn whole_types(filter: &Filter) -> Whole {
     if filter.takes_whole_types() { Whole::Types } else { Whole::Nothing }
 }
 
-fn parse_page(value: Json) -> Result<Page, protocol::Rejection> {
+/// Reads a page; nothing is verified.
+pub(crate) fn parse_page(value: Json) -> Result<Page, protocol::Rejection> {
     let mut fields = Fields::of(value)?;
     let wrong = protocol::fields::wrong;
     if fields.text("type")? != "Response" {

@@ -28,6 +28,10 @@ pub trait Store: Send + Sync {
     fn keep_receipt(&self, receipt: &Receipt) -> Result<(), Error>;
     /// Keeps evidence that a sequencer has signed two histories, in the form that anyone verifies offline.
     fn keep_evidence(&self, enclave: &EnclaveId, evidence: &Json) -> Result<(), Error>;
+    /// Where the enclave went from the node at this address.
+    fn moved(&self, enclave: &EnclaveId, from: &str) -> Result<Option<String>, Error>;
+    /// Keeps that the enclave went from one address to another, from which it has then not gone.
+    fn keep_move(&self, enclave: &EnclaveId, from: &str, to: &str) -> Result<(), Error>;
 }
 
 /// Whether `new` is to be kept where `kept` is.
@@ -47,6 +51,7 @@ struct Kept {
     sth: Option<Sth>,
     receipts: Vec<Receipt>,
     evidence: Vec<Json>,
+    moves: HashMap<String, String>,
 }
 
 impl MemoryStore {
@@ -107,6 +112,18 @@ impl Store for MemoryStore {
 
     fn keep_evidence(&self, enclave: &EnclaveId, evidence: &Json) -> Result<(), Error> {
         self.lock().entry(*enclave).or_default().evidence.push(evidence.clone());
+        Ok(())
+    }
+
+    fn moved(&self, enclave: &EnclaveId, from: &str) -> Result<Option<String>, Error> {
+        Ok(self.lock().get(enclave).and_then(|kept| kept.moves.get(from).cloned()))
+    }
+
+    fn keep_move(&self, enclave: &EnclaveId, from: &str, to: &str) -> Result<(), Error> {
+        let mut all = self.lock();
+        let moves = &mut all.entry(*enclave).or_default().moves;
+        moves.insert(from.into(), to.into());
+        moves.remove(to);
         Ok(())
     }
 }

@@ -76,7 +76,7 @@ impl Enclave {
 
     /// A draft of this enclave that may be sequenced for [`COMMIT_LIFE_MS`].
     pub fn draft(&self, event_type: &str, content: &Json) -> Draft {
-        Draft::new(self.id(), event_type, content, self.node.now() + COMMIT_LIFE_MS)
+        Draft::new(self.id(), event_type, content, self.node().now() + COMMIT_LIFE_MS)
     }
 
     /// Commits content under a type.
@@ -100,10 +100,11 @@ impl Enclave {
     /// same commit is sent once more, which stores it at most once.
     ///
     /// # Errors
-    /// [`Error::Refused`]; [`Error::False`] for a receipt that does not hold; [`Error::Undecided`] if no answer is to be had.
+    /// [`Error::Refused`]; [`Error::Moving`] while the enclave is between two nodes; [`Error::False`] for a receipt that does not hold;
+    /// [`Error::Undecided`] if no answer is to be had.
     pub fn send(&self, commit: &Commit) -> Result<Committed, Error> {
         let before = self.store.newest_receipt(&self.id())?;
-        let fate = match self.send_once(commit) {
+        let fate = match self.following_it(|| self.send_once(commit)) {
             Err(Error::Unreachable { sent: true, .. }) => self.recover(commit)?,
             fate => fate?,
         };
@@ -114,7 +115,7 @@ impl Enclave {
         self.check_sequencer(receipt.position.seq, receipt.position.sequencer)?;
         receipt.verify(commit, &receipt.position.sequencer).map_err(Falsehood::Receipt)?;
         if !duplicate {
-            check_clock(&self.node, &receipt)?;
+            check_clock(&self.node(), &receipt)?;
         }
         if !self.check_against(before.as_ref(), &receipt, duplicate)? {
             self.store.keep_receipt(&receipt)?;
@@ -128,9 +129,9 @@ impl Enclave {
 
     fn send_once(&self, commit: &Commit) -> Result<Fate, Error> {
         let answer = if self.sealed && self.me() == Some(commit.from) {
-            self.ask_sealed(commit.to_json(), Answer::Receipt)
+            self.at_home(|| self.ask_sealed(commit.to_json(), Answer::Receipt))
         } else {
-            self.node.post("/", &commit.to_json())?.json(Answer::Receipt)
+            self.node().post("/", &commit.to_json())?.json(Answer::Receipt)
         };
         read_fate(answer)
     }
@@ -140,7 +141,7 @@ impl Enclave {
         if let Some(event) = found.ok().and_then(|page| page.events.into_iter().next()) {
             return Ok(Fate::Before(event.receipt()));
         }
-        self.send_once(commit).map_err(|error| undecided(error, commit))
+        self.following_it(|| self.send_once(commit)).map_err(|error| undecided(error, commit))
     }
 
     /// A receipt must fit those that are kept, the last of which was so before the commit was sent. True if it is among them.

@@ -35,6 +35,7 @@ pub struct Watch<'a> {
     wait: Duration,
     caught_up: bool,
     asked_again: bool,
+    relocated: bool,
 }
 
 struct Connection {
@@ -50,6 +51,8 @@ pub enum Seen {
     Event(Box<Event>),
     /// All of history has come; what follows happens now.
     CaughtUp,
+    /// The enclave has moved, and the subscription goes on at the node that it has moved to, behind the last event.
+    Moved(String),
     /// The connection is lost; the next call waits this long and goes on where it was.
     Dropped(Error, Duration),
     /// The node has ended the subscription, and said why.
@@ -81,6 +84,7 @@ impl Enclave {
             wait: Duration::ZERO,
             caught_up: false,
             asked_again: false,
+            relocated: false,
         }
     }
 }
@@ -116,6 +120,11 @@ impl Watch<'_> {
                         self.enclave.renew_session();
                         self.subscribe()?;
                     }
+                    "invalid_session" if !self.relocated && self.enclave.relocate()? => {
+                        self.relocated = true;
+                        self.subscribe()?;
+                    }
+                    "enclave_migrated" if self.enclave.following => return self.go_on(reason),
                     _ => return closed(reason),
                 },
                 Some(Frame::Refused(refusal)) => return Err(Error::Refused(refusal)),
@@ -148,6 +157,21 @@ impl Watch<'_> {
         Ok(Taken::Next)
     }
 
+    /// The node has handed the enclave over. Whoever waits for the next one has no place in between: what comes first there follows what came
+    /// last here.
+    fn go_on(&mut self, reason: String) -> Result<Seen, Error> {
+        self.connection = None;
+        match self.enclave.go_on() {
+            Ok(true) => {
+                (self.wait, self.relocated) = (Duration::ZERO, false);
+                Ok(Seen::Moved(self.enclave.node().url().into()))
+            }
+            Ok(false) | Err(Error::Refused(_)) => closed(reason),
+            Err(error @ (Error::Moving(_) | Error::Unreachable { .. })) => Ok(self.dropped(error)),
+            Err(other) => Err(other),
+        }
+    }
+
     fn dropped(&mut self, error: Error) -> Seen {
         self.connection = None;
         self.wait = if self.wait.is_zero() { FIRST_WAIT } else { (self.wait * 2).min(LONGEST_WAIT) };
@@ -158,12 +182,13 @@ impl Watch<'_> {
     fn frame(&mut self) -> Result<Option<Frame>, Error> {
         if self.connection.is_none() {
             std::thread::sleep(self.wait);
+            self.enclave.go_on_if_known()?;
             self.connection = Some(connect(self.enclave)?);
             self.subscribe()?;
         }
         self.renew()?;
         let Some(connection) = &mut self.connection else { return Ok(None) };
-        let lost = |cause: String| Error::Unreachable { url: self.enclave.node.url().into(), cause, sent: true };
+        let lost = |cause: String| Error::Unreachable { url: self.enclave.node().url().into(), cause, sent: true };
         match connection.socket.read() {
             Ok(Message::Text(text)) => {
                 connection.heard = Instant::now();
@@ -189,7 +214,7 @@ impl Watch<'_> {
     /// Subscribes again, which replaces the subscription, before the session ends.
     fn renew(&mut self) -> Result<(), Error> {
         let ends = self.connection.as_ref().and_then(|connection| connection.session_ends_secs);
-        let now_secs = self.enclave.node.now() / 1000;
+        let now_secs = self.enclave.node().now() / 1000;
         if ends.is_some_and(|ends| ends < now_secs + RENEW_BEFORE_SECS) {
             self.enclave.renew_session();
             self.subscribe()?;
@@ -212,9 +237,9 @@ impl Watch<'_> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         connection.session_ends_secs = ends;
         let text = Json::object(members).to_jcs();
-        let url = self.enclave.node.url();
         let sent = connection.socket.send(Message::text(text));
-        sent.map_err(|error| Error::Unreachable { url: url.into(), cause: error.to_string(), sent: true })
+        let url = || self.enclave.node().url().into();
+        sent.map_err(|error| Error::Unreachable { url: url(), cause: error.to_string(), sent: true })
     }
 }
 
@@ -230,11 +255,12 @@ fn closed(reason: String) -> Result<Seen, Error> {
 }
 
 fn connect(enclave: &Enclave) -> Result<Connection, Error> {
-    let base = enclave.node.url();
+    let node = enclave.node();
+    let base = node.url();
     let url = format!("ws{}/", base.strip_prefix("http").unwrap_or(base));
     let failed = |cause: String| Error::Unreachable { url: url.clone(), cause, sent: false };
     let request = tungstenite::ClientRequestBuilder::new(url.parse().map_err(|_| Error::Address(url.clone()))?)
-        .with_header("User-Agent", enclave.node.link.caller());
+        .with_header("User-Agent", node.link.caller());
     let (mut socket, _) = tungstenite::connect(request).map_err(|error| failed(error.to_string()))?;
     let timeout = match socket.get_mut() {
         MaybeTlsStream::Plain(stream) => stream.set_read_timeout(Some(TICK)),

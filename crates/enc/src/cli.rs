@@ -4,8 +4,8 @@ use crate::context::Context;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::output::Output;
 use crate::{
-    audit, commit, enclaves, evidence, explain, keys, manifest, node, operate, paper, prove, query, show, verify,
-    watch, workflow,
+    audit, commit, enclaves, evidence, explain, keys, manifest, migrate, node, operate, paper, prove, query, show,
+    verify, watch, workflow,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -101,6 +101,8 @@ enum Command {
     Snapshot(operate::Snapshot),
     /// Give a .enc file to a node
     Restore(operate::Restore),
+    /// Move an enclave to another node
+    Migrate(migrate::Migrate),
     /// Say what an error code means and what to do
     Explain(explain::Explain),
     /// Print what completes this command line in a shell
@@ -147,6 +149,7 @@ fn run_with(command: Command, mut context: Context) -> Result<ExitCode, Failure>
         Command::Push(push) => operate::push(&push, &context)?,
         Command::Snapshot(snapshot) => operate::snapshot(&snapshot, &context)?,
         Command::Restore(restore) => operate::restore(&restore, &context)?,
+        Command::Migrate(migrate) => migrate::run(&migrate, &mut context)?,
         Command::Explain(explain) => explain::run(&explain, context.out)?,
         Command::Completions(completions) => paper::completions(&completions, context.out)?,
         Command::Manual(manual) => paper::manual(&manual, context.out)?,

@@ -58,7 +58,7 @@ impl Context {
         self.node_at(&self.node_url(enclave))
     }
 
-    /// A node by its address.
+    /// A node at an address.
     pub fn node_at(&self, url: &str) -> Result<Node, Failure> {
         let node = Node::at(url)?;
         node.name_caller(concat!("enc/", env!("CARGO_PKG_VERSION")));
@@ -107,7 +107,9 @@ impl Context {
         let id = self.enclave_id()?;
         let node = self.node(Some(&id))?;
         let enclave = Enclave::open(&node, id, self.identity_or_stranger()?, self.home.store())?;
-        Ok(enclave.sealed(self.common.sealed))
+        let enclave = enclave.sealed(self.common.sealed);
+        // Who names a node wants to hear that one.
+        Ok(if self.common.node.is_some() { enclave.staying() } else { enclave })
     }
 
     /// The enclave, after its newest tree head was found to continue the one that was kept, and the newest receipt to be honoured.

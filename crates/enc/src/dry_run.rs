@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::remote_view::RemoteView;
-use client::enclave::EnclaveInfo;
+use client::info::EnclaveInfo;
 use client::{Enclave, Error, Identity};
 use kernel::Head;
 use protocol::commit::{Draft, MAX_COMMIT_LEN};

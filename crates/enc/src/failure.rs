@@ -97,7 +97,7 @@ impl Failure {
             Failure::Client(error) => match error {
                 Error::False(_) => 1,
                 Error::Address(_) | Error::Request(_) | Error::NoIdentity | Error::Unbound(_) => 2,
-                Error::Refused(_) => 3,
+                Error::Refused(_) | Error::Moving(_) | Error::Migration(_) => 3,
                 Error::Unreachable { .. } | Error::Undecided(_) => 4,
                 Error::Random | Error::Store { .. } | Error::Damaged(_) => 5,
             },

@@ -16,6 +16,7 @@ mod home;
 mod keys;
 mod launch;
 mod manifest;
+mod migrate;
 mod node;
 mod operate;
 mod output;

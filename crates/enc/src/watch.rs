@@ -10,7 +10,8 @@ use client::watch::Seen;
 /// Read events and go on reading as they happen.
 #[derive(Args)]
 #[command(after_help = "\
-A lost connection is made again and goes on behind the last event that was seen; sessions are renewed.
+A lost connection is made again and goes on behind the last event that was seen; sessions are renewed. Where the
+enclave moves to another node, it goes on there.
 
 Examples:
   enc watch --type Message
@@ -34,6 +35,7 @@ pub fn run(watch: &Watch, context: &Context) -> Result<(), Failure> {
             Seen::CaughtUp if watch.once => return Ok(()),
             Seen::CaughtUp => {}
             Seen::Dropped(error, wait) => eprintln!("enc: {error}; again in {} ms", wait.as_millis()),
+            Seen::Moved(url) => eprintln!("enc: the enclave has moved; going on at {url}"),
             Seen::Ended(reason) => {
                 eprintln!("enc: the node ended the subscription: {reason}");
                 return Ok(());

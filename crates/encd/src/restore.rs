@@ -11,7 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::sqlite::open_reader;
 use crate::stop::{Exit, StartError};
 use crate::witnesses::recall::expect_of_heads;
-use crate::{store, upgrade};
+use crate::{store, takeup, upgrade};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,7 @@ pub fn put_back(source: &Source, to: &Path, config: &StoreConfig, interrupt: &In
     // The heads log has gone on since: what was put back of it is served and not extended, until its operator removes the mark.
     write_durably(&data.join("heads.mark"), format!("{}\n", u64::MAX).as_bytes()).map_err(failed)?;
     expect_of_heads(&data).map_err(failed)?;
+    takeup::count_as_done(&data).map_err(failed)?;
     interrupt.check().map_err(failed)?;
     staged.place()?;
     Ok(copied)

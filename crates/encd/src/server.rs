@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::sqlite::Capabilities;
 use crate::stop::{Exit, StartError, Stop, Stopping};
 use crate::store;
+use crate::takeup;
 use crate::tls::{Reloaded, Tls};
 use crate::witnesses::cosigned::Cosigned;
 use crate::witnesses::{Sources, Witnesses};
@@ -73,6 +74,11 @@ impl Server {
             engine.stop();
             StartError::new(Exit::Config, format!("{error:#}"))
         })?);
+        takeup::settle(&host).await.map_err(|error| {
+            host.engine.stop();
+            let line = format!("what was noted in data/taken-up cannot be read ({error})");
+            StartError::new(Exit::Config, line)
+        })?;
         tokio::spawn(heads::follow(engine.clone(), Arc::clone(&book), keys, stopping.clone()));
         if let Some(witnesses) = witnesses {
             witnesses.start(&Sources { engine, book, cosigned }, &stopping);

@@ -62,7 +62,7 @@ pub struct Readable {
 pub enum Bearing {
     /// Nothing: every bitmask and every stored content stays as it is.
     Nothing,
-    /// Bitmasks, so that who may read what has to be asked again.
+    /// Bitmasks, so that who may read what has to be asked again; or it ends what there is to read here.
     Rights,
     /// Stored contents, which it erases.
     Contents,
@@ -72,15 +72,15 @@ impl Bearing {
     /// By the event's type.
     pub fn of(event_type: &str) -> Bearing {
         match Kind::of(event_type) {
-            Kind::Manifest | Kind::AcBundle | Kind::Role(RoleKind::Move | RoleKind::Grant(_) | RoleKind::Transfer) => {
-                Bearing::Rights
-            }
+            Kind::Manifest
+            | Kind::AcBundle
+            | Kind::Role(RoleKind::Move | RoleKind::Grant(_) | RoleKind::Transfer)
+            | Kind::Migrate => Bearing::Rights,
             Kind::Refer(ReferKind::Delete) => Bearing::Contents,
             Kind::Role(RoleKind::Gate)
             | Kind::Slot(_)
             | Kind::Refer(ReferKind::Update)
             | Kind::Lifecycle(_)
-            | Kind::Migrate
             | Kind::Recovered
             | Kind::Custom => Bearing::Nothing,
         }

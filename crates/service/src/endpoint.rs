@@ -12,6 +12,7 @@ use kernel::may_push_anything;
 use protocol::code::Detail;
 use protocol::fields::wrong;
 use protocol::json::{self, MAX_DEPTH};
+use protocol::state::Lifecycle;
 use protocol::{Code, EnclaveId, Json, PublicKey, Rejection, ids::hex};
 
 /// Endpoints of one identity in an enclave.
@@ -126,6 +127,11 @@ pub fn register(
             Ok(Outcome::Parked { topic: Topic::Challenge(enclave, endpoint.id), deadline: endpoint.retry_at })
         }
         Some((_, Standing::Refused)) | None if resumed => Ok(Outcome::Done(Response::error(&Code::BadState.into()))),
+        // Nothing is pushed from here any more but what waits already.
+        Some((_, Standing::Refused)) | None if state.record.head.lifecycle == Lifecycle::Migrated => {
+            let to = state.record.head.migrated_to.map_or(Detail::None, Detail::NewSequencer);
+            Err(Rejection::with(Code::EnclaveMigrated, to).into())
+        }
         Some((_, Standing::Refused)) | None => challenge(context, &state, (identity, url), held.len() as u64),
     }
 }

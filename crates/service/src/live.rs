@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use kernel::Readable;
 use protocol::json::write_text;
 use protocol::session::SessionToken;
+use protocol::state::Lifecycle;
 use protocol::{Code, EnclaveId, Json, MAX_INTEGER, PublicKey, Rejection};
 
 /// Events read for one turn of a subscription.
@@ -149,10 +150,18 @@ pub fn advance(
         return Ok(ended(Code::Unauthorized.as_str(), sub_id));
     }
     subscription.standing = Some(Standing { readable: reader.at_present(), at: state.record.head.next_seq });
-    match subscription.history.take() {
-        Some(history) => subscription.history(&context, &state, &asker, (history, sub_id)),
-        None => subscription.live(&context, &state, &asker, sub_id),
+    let mut turn = match subscription.history.take() {
+        Some(history) => subscription.history(&context, &state, &asker, (history, sub_id))?,
+        None => subscription.live(&context, &state, &asker, sub_id)?,
+    };
+    // All of it was sent, and nothing follows here: who waits is told to go where the log goes on.
+    let at_its_end = subscription.history.is_none() && subscription.next >= state.record.head.next_seq;
+    if at_its_end && state.record.head.lifecycle == Lifecycle::Migrated {
+        let reason = Code::EnclaveMigrated.as_str();
+        turn.frames.push(closed_frame(sub_id, reason));
+        turn = Advance { more: false, closed: Some(reason), ..turn };
     }
+    Ok(turn)
 }
 
 /// Lets a subscription go on from what was read for all. `None`: it has to [`advance`] by itself, for its history, where the tail no longer

@@ -642,3 +642,26 @@ pub fn everything(world: &World) {
     assert!(sent(world).is_empty());
     assert_eq!(world.ask_as(&enclave, "walter", Action::Push { url: None }).word(), "ok");
 }
+
+/// What waits when the enclave is handed over is delivered by who queued it, and pulled; nothing is registered for what will not come.
+#[test]
+fn a_queue_outlives_its_log() {
+    let (world, enclave) = world();
+    register(&world, &enclave, "walter", URL);
+    note(&world, &enclave, "note", "one");
+    note(&world, &enclave, "hint", "two");
+    crate::subscribing::handed_over(&world, &enclave);
+    let again = register_with(&world, &enclave, "walter", "https://other.example/", &echo);
+    assert_eq!(again, "enclave_migrated");
+    assert_eq!(register_with(&world, &enclave, "walter", URL, &echo), "ok", "it is registered");
+    let out = sent(&world);
+    assert_eq!(out.iter().map(|(_, delivery)| shape(delivery)).collect::<Vec<_>>(), ["1 P 3"]);
+    // A receiver that has heard of the Migrate takes it still, under the key that sequenced what is in it.
+    let mut sequencers = Sequencers::new(world.facts.sequencer);
+    sequencers.hand_over(5, id("zoe"));
+    out[0].1.verify(&enclave, &sequencers, URL, world.now.get()).expect("it holds");
+    world.fetched(out[0].0.id, Fetched::Answer(500, vec![]));
+    world.pass(1_000);
+    assert_eq!(drained(&world, &enclave), ["1 P 3", "2 N 4"]);
+    assert_eq!(pulled(&world, &enclave, "walter", all()), Ok(vec!["1 P 3".to_owned(), "2 N 4".to_owned()]));
+}

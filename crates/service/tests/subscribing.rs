@@ -89,6 +89,38 @@ fn history_then_live() {
     assert_eq!(said(&world, &mut later), ["9", "EOSE", "10", "11"]);
 }
 
+/// The owner hands the enclave to zoe's node.
+pub fn handed_over(world: &World, enclave: &EnclaveId) {
+    let sth = world.ask(enclave, Action::Sth).value();
+    let record = world.say(enclave, "alice", "Migrate", &migrate(0, sth["root_hash"].as_str().expect("a root")), &[]);
+    let now = record.refused("bad_state").value();
+    let (seq, root) = (now["prev_seq"].as_u64().expect("a place"), now["ct_root"].as_str().expect("a root"));
+    world.say(enclave, "alice", "Migrate", &migrate(seq, root), &[]).expect(200);
+}
+
+fn migrate(prev_seq: u64, root: &str) -> String {
+    format!(r#"{{"new_sequencer":"{}","prev_seq":{prev_seq},"ct_root":"{root}"}}"#, id("zoe").hex())
+}
+
+/// Whoever waits is sent all there is, and then told that it goes on elsewhere: those who see the Migrate, and those who asked for something else.
+#[test]
+fn a_subscription_ends_with_its_log() {
+    let (world, enclave) = group();
+    moved(&world, &enclave, "alice", "bob", "MEMBER");
+    let mut all = open(&world, &enclave, "bob", json!({}));
+    let mut messages = open(&world, &enclave, "bob", json!({"type": "message"}));
+    assert_eq!(said(&world, &mut all), ["0", "1", "EOSE"]);
+    assert_eq!(said(&world, &mut messages), ["EOSE"]);
+    let mut unread = open(&world, &enclave, "bob", json!({"seq": {"start_at": 1}}));
+    message(&world, &enclave, "alice");
+    handed_over(&world, &enclave);
+    assert_eq!(said(&world, &mut all), ["2", "3", "Closed enclave_migrated"]);
+    assert_eq!(said(&world, &mut messages), ["2", "Closed enclave_migrated"]);
+    assert_eq!(said(&world, &mut unread), ["1", "EOSE", "2", "3", "Closed enclave_migrated"]);
+    let mut late = open(&world, &enclave, "bob", json!({"limit": 1, "reverse": true}));
+    assert_eq!(said(&world, &mut late), ["3", "EOSE", "Closed enclave_migrated"]);
+}
+
 /// The event that removes a reader is not sent to it, however the events came in.
 #[test]
 fn a_removed_reader_hears_nothing_of_it() {

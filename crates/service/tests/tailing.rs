@@ -1,7 +1,7 @@
 //! What subscriptions of one enclave share: each sends by it, byte for byte, what it would have sent by itself.
 
 use crate::querying::library_with;
-use crate::subscribing::{group, message, moved, open, query, random_live_filter, words};
+use crate::subscribing::{group, handed_over, message, moved, open, query, random_live_filter, words};
 use crate::world::{Draw, World};
 use protocol::EnclaveId;
 use serde_json::{Value, json};
@@ -291,4 +291,21 @@ fn a_session_ends_on_a_tail_too() {
     world.now.set(heard[0].ends_at() + 1);
     assert_eq!(said(&world, &mut heard[0], &tail), ["Closed session_expired"]);
     assert!(world.tail(&EnclaveId([1; 32]), None).is_none(), "what is not here has no end");
+}
+
+/// The end of a log is no place to wait at: a tail leaves it to each subscription to find that out.
+#[test]
+fn a_tail_does_not_outlive_its_log() {
+    let (world, enclave) = group();
+    moved(&world, &enclave, "alice", "bob", "MEMBER");
+    let tail = world.tail(&enclave, None).expect("the enclave is here");
+    let mut shared = open(&world, &enclave, "bob", json!({}));
+    let mut single = open(&world, &enclave, "bob", json!({}));
+    assert_eq!(by_tail(&world, &mut shared, &tail).0, alone(&world, &mut single).0);
+    message(&world, &enclave, "alice");
+    handed_over(&world, &enclave);
+    let tail = after(&world, &enclave, &tail);
+    let (frames, closed, _) = by_tail(&world, &mut shared, &tail);
+    assert_eq!((frames.len(), closed), (3, Some("enclave_migrated")));
+    assert_eq!((frames, closed), alone(&world, &mut single));
 }

@@ -295,7 +295,7 @@ fn log(personal: &mut Personal) -> Verdict {
 }
 
 /// What `info/enclave` says must be what the log says.
-fn check_info(enclave: &Enclave, info: &client::enclave::EnclaveInfo, size: u64, last_seq: u64) -> Result<(), Fault> {
+fn check_info(enclave: &Enclave, info: &client::info::EnclaveInfo, size: u64, last_seq: u64) -> Result<(), Fault> {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     let mut last: Option<EventHash> = None;
     for page in enclave.log(None) {

@@ -244,8 +244,14 @@ fn a_delivery_is_in_order_and_of_one_log() {
     assert_eq!(check(&[], 8, log.enclave()), Err(DeliveryError::Order));
     assert_eq!(check(&[3, 3], 8, log.enclave()), Err(DeliveryError::Order));
     assert_eq!(check(&[4, 3], 8, log.enclave()), Err(DeliveryError::Order));
-    // After a Migrate only the new key delivers.
-    assert_eq!(check(&[1], 9, log.enclave()), Err(DeliveryError::Signature));
+    // After a Migrate the old key delivers what it had queued, and nothing that came later.
+    assert_eq!(check(&[1], 9, log.enclave()), Ok(1));
+    assert_eq!(check(&[1, 2], 9, log.enclave()), Ok(1));
+    for later in [&[3][..], &[1, 3], &[4]] {
+        assert_eq!(check(later, 9, log.enclave()), Err(DeliveryError::Signature), "{later:?}");
+    }
+    // A third key delivers nothing.
+    assert_eq!(check(&[1], 7, log.enclave()), Err(DeliveryError::Signature));
     assert_eq!(check(&[1], 8, EnclaveId([1; 32])), Err(DeliveryError::OtherEnclave));
 }
 
