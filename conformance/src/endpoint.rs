@@ -35,23 +35,31 @@ impl Endpoint {
 
     /// An endpoint whose answer to each delivery `reply` gives. Challenges are answered.
     pub fn start(reply: Reply) -> Endpoint {
-        let mut reply = reply;
-        Endpoint::start_raw(Box::new(move |body| match token(body) {
-            Some(token) => (200, format!(r#"{{"token":"{token}"}}"#)),
-            None => reply(body),
-        }))
+        Endpoint::start_raw(challenged(reply))
+    }
+
+    /// The same at another address of this machine.
+    ///
+    /// # Errors
+    /// Where nothing can listen there.
+    pub fn start_at(host: &str, reply: Reply) -> io::Result<Endpoint> {
+        Endpoint::listen(host, challenged(reply))
     }
 
     /// An endpoint whose answer to everything `reply` gives.
     pub fn start_raw(reply: Reply) -> Endpoint {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}/hook", listener.local_addr().expect("it is bound"));
+        Endpoint::listen("127.0.0.1", reply).expect("a free port")
+    }
+
+    fn listen(host: &str, reply: Reply) -> io::Result<Endpoint> {
+        let listener = TcpListener::bind((host, 0))?;
+        let url = format!("http://{}/hook", listener.local_addr()?);
         let (sender, deliveries) = channel();
         let stopping = Arc::new(AtomicBool::new(false));
         let replies = Arc::new(Mutex::new(reply));
         let (stop, answers) = (Arc::clone(&stopping), Arc::clone(&replies));
         let thread = std::thread::spawn(move || serve(&listener, &stop, &answers, &sender));
-        Endpoint { url, deliveries, stopping, thread: Some(thread), replies }
+        Ok(Endpoint { url, deliveries, stopping, thread: Some(thread), replies })
     }
 
     /// From here on it answers otherwise.
@@ -64,7 +72,12 @@ impl Endpoint {
     /// # Panics
     /// Where none comes.
     pub fn delivery(&self) -> Json {
-        self.deliveries.recv_timeout(PATIENCE).expect("a delivery comes")
+        self.try_delivery().expect("a delivery comes")
+    }
+
+    /// The next request that was no challenge; none where none comes for half a minute.
+    pub fn try_delivery(&self) -> Option<Json> {
+        self.deliveries.recv_timeout(PATIENCE).ok()
     }
 
     /// What has come so far and was not taken.
@@ -85,6 +98,14 @@ impl Drop for Endpoint {
             eprintln!("the endpoint did not end in order");
         }
     }
+}
+
+/// A reply that answers challenges by itself.
+fn challenged(mut reply: Reply) -> Reply {
+    Box::new(move |body| match token(body) {
+        Some(token) => (200, format!(r#"{{"token":"{token}"}}"#)),
+        None => reply(body),
+    })
 }
 
 fn token(body: &Json) -> Option<&str> {

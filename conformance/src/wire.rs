@@ -122,6 +122,10 @@ impl Connection {
                 self.read_exactly(len)?
             }
             (None, None) if status == 204 || status < 200 => Vec::new(),
+            // The end of the connection is the end of the answer, where the server says so.
+            (None, None) if header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) => {
+                self.read_to_end()?
+            }
             _ => return Err(broken("an answer of unknown length")),
         };
         Ok(Answer { status, headers, body })
@@ -186,6 +190,12 @@ impl Connection {
             self.read_more()?;
         }
         Ok(self.unread.drain(..len).collect())
+    }
+
+    fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
+        let mut body = std::mem::take(&mut self.unread);
+        self.stream.read_to_end(&mut body)?;
+        Ok(body)
     }
 
     fn read_more(&mut self) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! One node, one enclave with a bit of everything in it, the people in it, and the two ways in which an answer is judged.
 
 use conformance::encd::Encd;
+pub use conformance::hall::{CALM, hall};
 use conformance::people::{json, key, now, token};
 use conformance::tables::{Tables, difference};
 use conformance::wire::{self, Answer, Ask};
@@ -9,9 +10,6 @@ use protocol::schnorr::KeyPair;
 use protocol::{Code, Commit, EnclaveId, Json, PublicKey, Receipt};
 use std::path::Path;
 use tempfile::TempDir;
-
-/// Nothing closes by itself while a test looks.
-pub const CALM: &str = r#""bundle":{"size":256,"timeout":3600000},"#;
 
 /// The operator's token, where a node has one.
 pub const ADMIN_TOKEN: &str = "a token that only the operator knows";
@@ -206,43 +204,6 @@ pub fn check_refusal(what: &str, answer: &Answer, (status, code): (u16, Code), e
     let waits = matches!(code, Code::Overloaded | Code::RateLimited);
     assert_eq!(answer.header("retry-after").is_some(), waits, "{what}: Retry-After");
     assert_eq!(answer.header("allow").is_some(), status == 405, "{what}: Allow");
-}
-
-/// The content of the hall's Manifest.
-pub fn hall(sequencer: &PublicKey, bundle: &str, people: [&KeyPair; 4]) -> Json {
-    let [alice, bob, carol, dave] = people.map(KeyPair::public);
-    json(&format!(
-        r#"{{"enc_v":2,"sequencer":"{sequencer}",{bundle}"RBAC":{{
-            "states":["MEMBER","BLOCKED"],"traits":["owner(0)","admin(1)","muted(2)","feed(3)","bell(4)"],
-            "readers":[{{"type":"owner","reads":"*"}},{{"type":"MEMBER","reads":["message","Shared","Own","Move"]}},
-                     {{"type":"Public","reads":["notice"]}}],
-            "moves":[{{"event":"Move","from":"OUTSIDER","to":"MEMBER","operator":["owner","admin"],"ops":["C"]}},
-                     {{"event":"Move","from":"OUTSIDER","to":"MEMBER","operator":"Self","ops":["C"],
-                       "alias":"door","gate":{{"operator":["owner"]}}}},
-                     {{"event":"Move","from":"MEMBER","to":"BLOCKED","operator":"admin","ops":["C"]}},
-                     {{"event":"Move","from":"BLOCKED","to":"OUTSIDER","operator":"owner","ops":["C"]}},
-                     {{"event":"Move","from":"MEMBER","to":"OUTSIDER","operator":["Self","owner"],"ops":["C"]}}],
-            "grants":[{{"event":"Grant","operator":["owner"],"scope":["MEMBER"],"trait":["admin","feed","bell"]}},
-                      {{"event":"Revoke","operator":["owner"],"scope":["MEMBER"],"trait":["admin","feed","bell"]}},
-                      {{"event":"Grant","operator":["admin"],"scope":["MEMBER"],"trait":["muted"]}}],
-            "transfers":[{{"trait":"owner","operator":["owner"],"scope":["MEMBER"]}}],
-            "slots":[{{"event":"Shared","key":"topic","operator":"owner","ops":["C","U","D"]}},
-                     {{"event":"Own","key":"card","operator":"MEMBER","ops":["C","U","D"]}}],
-            "lifecycle":[{{"event":"Pause","operator":"owner","ops":["C"]}},
-                         {{"event":"Resume","operator":"owner","ops":["C"]}},
-                         {{"event":"Terminate","operator":"owner","ops":["C"]}}],
-            "customs":[{{"event":"message","operator":"MEMBER","ops":["C"]}},
-                       {{"event":"message","operator":"Sender","ops":["U","D"]}},
-                       {{"event":"message","operator":"muted","ops":["_C"]}},
-                       {{"event":"message","operator":"feed","ops":["P"]}},
-                       {{"event":"message","operator":"bell","ops":["N"]}},
-                       {{"event":"secret","operator":"owner","ops":["C"]}},
-                       {{"event":"notice","operator":"owner","ops":["C"]}}],
-            "init":[{{"identity":"{alice}","state":"MEMBER","traits":["owner"]}},
-                    {{"identity":"{bob}","state":"MEMBER","traits":[]}},
-                    {{"identity":"{carol}","state":"MEMBER","traits":["admin"]}},
-                    {{"identity":"{dave}","state":"MEMBER","traits":["feed"]}}]}}}}"#
-    ))
 }
 
 /// A member of an object, which must be there.
