@@ -116,6 +116,27 @@ fn cargo_tests() -> Result<u64, String> {
     }
 }
 
+/// The TypeScript SDK: its own tests, and beside the node, `enc`, the judge and a browser.
+fn sdk() -> Result<u64, String> {
+    run("cd sdk && npm ci --no-audit --no-fund --loglevel=error")?;
+    let programs = target().join("debug");
+    let programs = programs.display();
+    let text = output(&format!(
+        "cd sdk && ENCD='{programs}/encd' ENC='{programs}/enc' JUDGE='{programs}/judge' CHROMIUM=\"$(command -v chromium)\" npm test --silent"
+    ))?;
+    let count = |word: &str| {
+        let found =
+            text.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(word)?.trim().parse::<u64>().ok());
+        found.ok_or_else(|| format!("the SDK's tests do not say how many {word}"))
+    };
+    match (count("pass ")?, count("fail ")?, count("skipped ")?) {
+        (passed @ 1.., 0, 0) => Ok(passed),
+        (passed, failed, skipped) => {
+            Err(format!("{passed} passed, {failed} failed, {skipped} skipped: none may fail or be skipped"))
+        }
+    }
+}
+
 type Step = (&'static str, fn() -> Result<u64, String>);
 
 const STEPS: &[Step] = &[
@@ -124,13 +145,15 @@ const STEPS: &[Step] = &[
     ("licences", || licences::check().map(|_| 1)),
     ("python packages", || python().map(|()| 0)),
     ("debian packages", || {
-        debian(&[("strace", "strace"), ("mkfs.ext4", "e2fsprogs"), ("jq", "jq"), ("openssl", "openssl")]).map(|()| 0)
+        let packages = [("mkfs.ext4", "e2fsprogs"), ("strace", "strace"), ("jq", "jq"), ("openssl", "openssl")];
+        debian(&[&packages[..], &[("chromium", "chromium")]].concat()).map(|()| 0)
     }),
     ("vectors", vectors),
     ("no_std", || no_std().map(|()| 2)),
     ("workers", || workers().map(|()| 1)),
     ("clippy", || run("cargo clippy --quiet --workspace --lib --bins --examples -- -D warnings").map(|()| 1)),
     ("cargo test", cargo_tests),
+    ("sdk", sdk),
     ("defects", || run("cargo test --quiet -p sim --features defects --test defects").map(|()| 1)),
     ("package", package::quick_test),
     ("mutants", mutants::run),
