@@ -34,14 +34,44 @@ func audit(source, vkey, save string) error {
 	return nil
 }
 
-// auditFiles checks a log from its checkpoint down: signature, every entry hashed again, the root over them, and that every hash tile
-// states the hashes that follow from the entries.
+// auditLedger is audit for a folder whose entries are texts of the ledger.
+func auditLedger(folder, vkey string) error {
+	tree, err := auditEntries(filesOf(folder), vkey, checkLedgerEntry)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d %s\n", tree.N, tree.Hash)
+	return nil
+}
+
+// checkLedgerEntry checks that an entry is a ledger's and says its own place.
+func checkLedgerEntry(index int64, entry []byte) error {
+	if !bytes.HasPrefix(entry, fmt.Appendf(nil, "worm-entry v1\nindex: %d\ntime: ", index)) {
+		return errors.New("not a ledger's, or of another place")
+	}
+	return nil
+}
+
+// auditFiles checks an enclave's log or a heads log.
 func auditFiles(read files, vkey string) (tlog.Tree, error) {
+	nextSeq := uint64(0)
+	return auditEntries(read, vkey, func(_ int64, entry []byte) (err error) {
+		nextSeq, err = checkEntry(entry, nextSeq, strings.HasPrefix(vkey, "enc/"))
+		return err
+	})
+}
+
+// entryCheck judges an entry in its place; entries come in order.
+type entryCheck func(index int64, entry []byte) error
+
+// auditEntries checks a log from its checkpoint down: signature, every entry hashed again, the root over them, and that every hash tile
+// states the hashes that follow from the entries.
+func auditEntries(read files, vkey string, check entryCheck) (tlog.Tree, error) {
 	tree, err := openCheckpoint(read, vkey)
 	if err != nil {
 		return tree, err
 	}
-	hashes, err := rehash(read, tree.N, strings.HasPrefix(vkey, "enc/"))
+	hashes, err := rehash(read, tree.N, check)
 	if err != nil {
 		return tree, err
 	}
@@ -91,7 +121,7 @@ func openCheckpoint(read files, vkey string) (tlog.Tree, error) {
 }
 
 // rehash reads every entry and gives the hashes of all complete subtrees, by tlog's storage index.
-func rehash(read files, size int64, enclave bool) ([]tlog.Hash, error) {
+func rehash(read files, size int64, check entryCheck) ([]tlog.Hash, error) {
 	var hashes []tlog.Hash
 	stored := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		found := make([]tlog.Hash, len(indexes))
@@ -100,7 +130,6 @@ func rehash(read files, size int64, enclave bool) ([]tlog.Hash, error) {
 		}
 		return found, nil
 	})
-	nextSeq := uint64(0)
 	for first := int64(0); first < size; first += 1 << tileHeight {
 		width := min(size-first, 1<<tileHeight)
 		bundle, err := read(tilePath(tlog.Tile{H: tileHeight, L: -1, N: first >> tileHeight, W: int(width)}))
@@ -112,7 +141,7 @@ func rehash(read files, size int64, enclave bool) ([]tlog.Hash, error) {
 			return nil, err
 		}
 		for place, entry := range entries {
-			if nextSeq, err = checkEntry(entry, nextSeq, enclave); err != nil {
+			if err := check(first+int64(place), entry); err != nil {
 				return nil, fmt.Errorf("entry %d: %w", first+int64(place), err)
 			}
 			more, err := tlog.StoredHashes(first+int64(place), entry, stored)

@@ -21,6 +21,9 @@ var commands = map[string]command{
 	"save": {"SOURCE VKEY FOLDER: the same, and keep every file that was read", 3, func(args []string) error {
 		return audit(args[0], args[1], args[2])
 	}},
+	"ledger": {"FOLDER VKEY: re-hash a WORM ledger", 2, func(args []string) error {
+		return auditLedger(args[0], args[1])
+	}},
 	"flips": {"FOLDER VKEY: a saved log, every byte of every file altered in turn", 2, func(args []string) error {
 		return flips(args[0], args[1])
 	}},

@@ -36,7 +36,7 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-const PURE: &str = "-p merkle -p tlog -p protocol -p kernel";
+const PURE: &str = "-p merkle -p tlog -p protocol -p kernel -p ledger";
 
 /// The pure crates where there is no operating system.
 pub fn no_std() -> Result<(), String> {

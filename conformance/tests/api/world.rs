@@ -7,7 +7,7 @@ use conformance::tables::{Tables, difference};
 use conformance::wire::{self, Answer, Ask};
 use protocol::commit::Draft;
 use protocol::schnorr::KeyPair;
-use protocol::{Code, Commit, EnclaveId, Json, PublicKey, Receipt};
+use protocol::{Code, Commit, EnclaveId, Json, Receipt};
 use std::path::Path;
 use tempfile::TempDir;
 

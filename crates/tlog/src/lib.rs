@@ -6,7 +6,8 @@
 //! - [`vkey`]: the public keys that verify notes; [`signer`]: the secret ones that sign them;
 //! - [`checkpoint`]: a tree head as a note (tlog-checkpoint);
 //! - [`cosignature`]: what a witness says of one (tlog-cosignature); [`add_checkpoint`]: how it is asked (tlog-witness);
-//! - [`policy`]: which witnesses must have (tlog-policy).
+//! - [`policy`]: which witnesses must have (tlog-policy);
+//! - [`proof`]: that an entry is in a log, as a file (tlog-proof).
 //!
 //! Texts are parsed strictly: for each value there is one text, the one that `format` (`Display`) writes.
 
@@ -23,6 +24,7 @@ mod decimal;
 pub mod entry_bundle;
 pub mod note;
 pub mod policy;
+pub mod proof;
 pub mod signer;
 pub mod tile;
 pub mod vkey;

@@ -137,7 +137,11 @@ fn parse_width(text: &str) -> Result<u16, PathError> {
     width.filter(|width| (1..FULL_WIDTH).contains(width)).ok_or(PathError::Width)
 }
 
-fn parse_index(text: &str) -> Result<u64, PathError> {
+/// The number that [`format_index`] has written.
+///
+/// # Errors
+/// [`PathError::Index`] for any other text.
+pub fn parse_index(text: &str) -> Result<u64, PathError> {
     let digits = text.replace("/x", "").replace('/', "");
     let number = digits.trim_start_matches('x').trim_start_matches('0');
     let index = decimal::parse(if number.is_empty() { "0" } else { number }).ok_or(PathError::Index)?;
@@ -145,7 +149,8 @@ fn parse_index(text: &str) -> Result<u64, PathError> {
     if format_index(index) == text { Ok(index) } else { Err(PathError::Index) }
 }
 
-fn format_index(index: u64) -> String {
+/// A number as the end of a path: groups of three digits, all but the last after an `x` (`x001/x234/067`).
+pub fn format_index(index: u64) -> String {
     let digits = index.to_string();
     let padded = alloc::format!("{:0>width$}", digits, width = digits.len().next_multiple_of(3));
     let last = padded.len() - 3;
