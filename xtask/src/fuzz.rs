@@ -1,14 +1,27 @@
 //! Fuzzing under libFuzzer and AddressSanitizer, and Miri over the unsafe code. `fuzz/README.md` explains both.
 
-use crate::steps::{output, root, run, target};
+use crate::steps::{root, run, target};
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-/// The one that the corpora were last minimised with.
-const CARGO_FUZZ: &str = "0.13.2";
+/// What libFuzzer needs of each function that it is to see: counters of edges, where they are, what is compared with what, and how
+/// deep the stack was; and `cfg(fuzzing)` for crates that ask. cargo-fuzz gives the same and some for reports, and takes longer to be
+/// built than the targets.
+const COVERAGE: &[&str] = &[
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Cllvm-args=-sanitizer-coverage-stack-depth",
+    "--cfg=fuzzing",
+    "-Cdebug-assertions",
+    "-Ccodegen-units=1",
+];
+const SANITIZER: &str = "-Zsanitizer=address";
 /// Miri is of a nightly compiler; one that has been tried.
 const NIGHTLY: &str = "nightly-2026-10-30";
 /// Pointers cross between the WebAssembly module and its host as 32 bits.
@@ -16,7 +29,7 @@ const MIRI_TARGET: &str = "i686-unknown-linux-gnu";
 /// Seconds for each target, unless told otherwise.
 const SECONDS: u32 = 4;
 /// Seconds for one input, and MiB for all: more is a finding.
-const LIMITS: &str = "-timeout=20 -rss_limit_mb=3072";
+const LIMITS: &str = "-timeout=20 -rss_limit_mb=2048";
 
 /// What a run has come to.
 struct Done {
@@ -28,22 +41,17 @@ struct Done {
 
 struct Order {
     targets: Vec<String>,
+    /// For each target.
     seconds: u32,
     jobs: usize,
 }
 
-/// `cargo xtask fuzz [TARGET] [--seconds N] [--jobs N]`: one build, then each target in turn; answers how many ran.
+/// `cargo xtask fuzz [TARGET]… [--seconds N | --minutes N] [--jobs N]`: one build, then each target in turn; answers how many ran.
 pub fn fuzz() -> Result<u64, String> {
     let order = order(std::env::args().skip(2))?;
-    let installed = output("cargo fuzz --version 2>/dev/null").unwrap_or_default();
-    if installed.is_empty() {
-        run(&format!("cargo install cargo-fuzz --locked --version {CARGO_FUZZ}"))?;
-    }
     let folder = target().join("fuzz");
     let built = folder.display();
-    // The sanitizer is an unstable flag of the stable compiler.
-    run(&format!("RUSTC_BOOTSTRAP=1 cargo fuzz build --target-dir '{built}' any"))?;
-    let binary = binary(&folder)?;
+    let binary = build(&folder)?;
     let waiting = Mutex::new(order.targets.into_iter().collect::<VecDeque<_>>());
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -65,14 +73,38 @@ pub fn fuzz() -> Result<u64, String> {
     Err(format!("found something: {}; logs and inputs are in {built}/found", found.join(", ")))
 }
 
+/// All targets as one instrumented program for the host itself. A target is named, so that build scripts and macros, which run while
+/// it is built, are not instrumented.
+fn build(folder: &Path) -> Result<PathBuf, String> {
+    let version = Command::new("rustc").arg("-vV").output().map_err(|error| format!("rustc: {error}"))?;
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("rustc does not tell its host")?;
+    let mut flags = COVERAGE.to_vec();
+    if run("ls \"$(rustc --print target-libdir)\"/librustc*_rt.asan.a >/dev/null 2>&1").is_ok() {
+        flags.push(SANITIZER);
+    } else {
+        println!("this toolchain has no AddressSanitizer for {host}: without it");
+    }
+    // Both kinds of flags are unstable ones of the stable compiler.
+    run(&format!(
+        "RUSTC_BOOTSTRAP=1 CARGO_ENCODED_RUSTFLAGS='{}' cargo build --locked --release --manifest-path fuzz/Cargo.toml \
+         --bin any --target {host} --target-dir '{}'",
+        flags.join("\u{1f}"),
+        folder.display()
+    ))?;
+    Ok(folder.join(host).join("release/any"))
+}
+
 fn order(arguments: impl Iterator<Item = String>) -> Result<Order, String> {
     let mut order = Order { targets: Vec::new(), seconds: SECONDS, jobs: 2 };
+    let mut minutes = None;
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
         let mut number =
             || arguments.next().and_then(|text| text.parse().ok()).ok_or(format!("{argument} takes a number"));
         match argument.as_str() {
             "--seconds" => order.seconds = number()?,
+            "--minutes" => minutes = Some(number()?),
             "--jobs" => order.jobs = number()? as usize,
             name => order.targets.push(name.to_owned()),
         }
@@ -83,6 +115,9 @@ fn order(arguments: impl Iterator<Item = String>) -> Result<Order, String> {
     }
     if order.targets.is_empty() {
         order.targets = known;
+    }
+    if let Some(minutes) = minutes {
+        order.seconds = (minutes * 60 * order.jobs as u32 / order.targets.len() as u32).max(1);
     }
     Ok(order)
 }
@@ -96,13 +131,6 @@ fn targets() -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// The fuzzer is built for the host's own triple, named in the path.
-fn binary(folder: &Path) -> Result<PathBuf, String> {
-    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let built = entries.flatten().map(|entry| entry.path().join("release/any"));
-    built.into_iter().find(|path| path.is_file()).ok_or(format!("no fuzzer was built in {}", folder.display()))
-}
-
 /// What it finds to be new goes into a folder of its own beside the committed corpus.
 fn fuzz_one(binary: &Path, folder: &Path, name: &str, seconds: u32) -> Done {
     let (grown, found) = (folder.join("grown").join(name), folder.join("found"));
@@ -111,6 +139,8 @@ fn fuzz_one(binary: &Path, folder: &Path, name: &str, seconds: u32) -> Done {
     let ran = made.and_then(|()| {
         Command::new(binary)
             .env("FUZZ_TARGET", name)
+            // What Rust makes once for each crate that needs it is no second definition.
+            .env("ASAN_OPTIONS", "detect_odr_violation=0")
             .args([&grown, &corpus])
             .args(LIMITS.split(' '))
             .arg(format!("-max_total_time={seconds}"))

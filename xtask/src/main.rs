@@ -22,9 +22,10 @@ cargo xtask COMMAND
   vectors    the golden vectors, made again by plain Python and compared
   workers    the WebAssembly module and the Worker around it, into workers/build
   mutants    a quarter of the kernel's named mutants, `all` of them, or one by NAME: its tests must catch each
-  fuzz       every fuzz target, or one by NAME, for `--seconds` 4 each, `--jobs` 2 at once; see fuzz/README.md
+  fuzz       every fuzz target, or those that are named, for `--seconds` 4 each or `--minutes` N in all, `--jobs` 2 at once;
+             see fuzz/README.md
   sanitize   Miri over the unsafe code of the WebAssembly module
-  readme     every shell block of README.md and docs/, run against a node of its own
+  readme     every shell block of README.md and docs/, or of the files that are named, run against a node of its own
   soak       what is too long for every change: crash, faults, mutants, sim, fuzz, c2sp, bench, dist, or those that are named;
              `--minutes N` for as long, `--small` as little as can be; see conformance/RESULTS-soak.md
   dist       static programs for handing out, with manual and completions, into target/package (Debian: musl-tools);

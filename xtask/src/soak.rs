@@ -75,7 +75,8 @@ const PARTS: &[Part] = &[
         command: |much| match much {
             Much::Whole => ("cargo xtask fuzz --seconds 3600".into(), "an hour a target".into()),
             Much::Minutes(minutes) => {
-                (format!("cargo xtask fuzz --seconds {}", minutes * 60), format!("{minutes} min a target"))
+                let command = format!("cargo xtask fuzz --minutes {minutes} --jobs 1");
+                (command, format!("{minutes} min, an equal share for each target, one after the other"))
             }
             Much::Small => ("cargo xtask fuzz json commit note --seconds 10".into(), "10 s for 3 targets".into()),
         },

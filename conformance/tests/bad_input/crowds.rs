@@ -17,6 +17,8 @@ const OTHERS: u64 = 200;
 /// How long an answer may take while they are there.
 const SOON: Duration = Duration::from_secs(5);
 const MIB: usize = 1 << 20;
+/// Nobody is cut off while a slow machine still sends.
+const PATIENT: &str = "[listen]\nbody_timeout_ms = 600000\n";
 /// What a node counts when nobody is connected.
 pub const BASE: u64 = 0;
 
@@ -82,7 +84,7 @@ fn large_bodies_that_never_end() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let token = folder.path().join("token");
     std::fs::write(&token, ADMIN_TOKEN).expect("the folder is writable");
-    let scene = Scene::configured(&format!("[admin]\ntoken_file = \"{}\"\n", token.display()));
+    let scene = Scene::configured(&format!("{PATIENT}[admin]\ntoken_file = \"{}\"\n", token.display()));
     let target = format!("/{}/restore", "ab".repeat(32));
     let said: Vec<(Connection, Option<Answer>)> = thread::scope(|scope| {
         let senders: Vec<_> = (0..10).map(|_| scope.spawn(|| send_most(&scene.node.address, &target))).collect();
@@ -123,7 +125,7 @@ fn send_most(address: &str, target: &str) -> (Connection, Option<Answer>) {
 /// Lines that never end are bodies, too.
 #[test]
 fn long_lines_that_never_end() {
-    let scene = Scene::new();
+    let scene = Scene::configured(PATIENT);
     let line = vec![b'x'; MIB];
     let senders: Vec<TcpStream> = (0..300)
         .map(|_| {
