@@ -27,6 +27,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether this stands in one of its columns.
+    pub fn contains(&self, text: &str) -> bool {
+        self.text.contains(text)
+    }
+
     /// Whether nothing has happened but the time: a tree head that is asked for when it is too old is signed anew.
     fn stays(&self, other: &Row) -> bool {
         self.text == other.text

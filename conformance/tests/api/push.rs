@@ -144,7 +144,7 @@ fn an_endpoint_must_answer_its_challenge() {
     assert_eq!(text(&answer.json(), "error"), "bad_state");
     let gone = Endpoint::willing().url.clone();
     assert_eq!(text(&register(&world, &world.dave, &gone).json(), "error"), "bad_state", "nobody is there");
-    let left: Vec<String> = world
+    let left: Vec<_> = world
         .tables
         .dump()
         .into_iter()

@@ -60,7 +60,7 @@ fn ten_thousand_idle_connections() {
     assert!(before.elapsed() < SOON, "others wait: {:?}", before.elapsed());
     is_bounded("ten thousand idle connections", &scene.node);
     drop(idle);
-    until("all are gone", || connections(&scene) <= BASE);
+    until("all are gone", || connections(&scene) == BASE);
 }
 
 /// More than there is room for wait until those that say nothing are shut out. The operator's door has room of its own.
